@@ -1,0 +1,3 @@
+#include <array>
+#include <liburing.h>
+#include <openssl/ssl.h>

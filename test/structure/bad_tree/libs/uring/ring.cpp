@@ -1,0 +1,3 @@
+#include <zsync/core/fine.hpp>
+#include "core/private.hpp"
+#include <liburing.h>

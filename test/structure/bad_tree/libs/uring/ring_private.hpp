@@ -1,0 +1,1 @@
+// What ../core/private.hpp reaches for.
