@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <boost/system/error_code.hpp>
+#include <zsync/core/metrics.hpp>
+#include <zsync/core/operation.hpp>
+
+#include <chrono>
+#include <optional>
+#include <string_view>
+
+namespace zsync
+{
+
+/// Names the mechanism that performs a context's operations.
+enum class engine_kind
+{
+    reactor, ///< readiness: epoll, then the system call
+    uring    ///< completion: io_uring
+};
+
+/// Returns "epoll" or "io_uring". Never blocks.
+constexpr std::string_view to_string(engine_kind kind) noexcept
+{
+    return kind == engine_kind::uring ? "io_uring" : "epoll";
+}
+
+/// Performs operations, whatever the mechanism: one set of I/O objects serves every engine.
+///
+/// Thread safety: start(), cancel(), the descriptor functions and wake() may be called from any thread; turn() by one
+/// thread at a time. Nothing here calls a completion function but turn() and shutdown().
+class engine
+{
+public:
+    virtual ~engine() = default;
+    engine(const engine&) = delete;
+    engine& operator=(const engine&) = delete;
+
+    virtual engine_kind kind() const noexcept = 0;
+
+    /// Says whether the operation can be started at all on this kernel. Never blocks.
+    virtual bool supports(opcode code) const noexcept = 0;
+
+    /// Hands over a record. Never blocks; does not complete inline.
+    ///
+    /// @param id if not null, receives the operation's id before it can complete.
+    /// @throws std::bad_alloc if there is no memory for its bookkeeping; the record is then still the caller's.
+    virtual void start(operation& op, operation_id* id = nullptr) = 0;
+
+    /// Asks for an operation's end. It completes in any case: with -ECANCELED, or with its own result if that came
+    /// first. Does nothing for an operation that has completed. Never blocks.
+    virtual void cancel(operation_id id) noexcept = 0;
+
+    /// Asks for the end of all that is in flight on a descriptor. Never blocks.
+    virtual void cancel_descriptor(int descriptor) noexcept = 0;
+
+    /// Takes note of a descriptor that exists and is about to be used here.
+    ///
+    /// @return bad_descriptor if it is not open, errc::file_exists if it is in use here already.
+    virtual boost::system::error_code attach_descriptor(int descriptor) noexcept = 0;
+
+    /// Ends the use of a descriptor: cancels what is in flight on it and makes sure that no request still names it by
+    /// its number, which the next owner may have. To be called before close(2). Does not wait for the completions.
+    virtual void detach_descriptor(int descriptor) noexcept = 0;
+
+    /// Submits what has been started, waits for completions and delivers them in order.
+    ///
+    /// @param timeout how long to wait if there is nothing to deliver; nullopt: until something comes or wake() is
+    ///        called. Zero never blocks.
+    /// @param sink passed to the completion functions.
+    /// @return how many operations completed.
+    virtual std::size_t turn(std::optional<std::chrono::microseconds> timeout, void* sink) = 0;
+
+    /// Makes the turn() in progress, or else the next one, return without waiting. Any thread; async-signal-safe.
+    virtual void wake() noexcept = 0;
+
+    /// Returns the counters as they are now. Any thread; counters may be some operations apart from each other.
+    virtual metrics counters() const noexcept = 0;
+
+protected:
+    engine() = default;
+};
+
+} // namespace zsync

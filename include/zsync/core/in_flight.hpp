@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <zsync/core/operation.hpp>
+
+#include <algorithm>
+#include <vector>
+
+namespace zsync
+{
+
+/// The records that an engine holds, found by id and by descriptor.
+///
+/// An id is an index and a generation: when a record leaves, its index is used again with another generation, so that
+/// a late cancel request, or a late completion, finds nothing instead of somebody else's operation. Not thread-safe.
+class in_flight
+{
+public:
+    using descriptor_list = operation_list<&operation::on_descriptor>;
+
+    /// Enters a record and gives it its id. @throws std::bad_alloc, and then nothing has changed.
+    void enter(operation& op)
+    {
+        entry* const descriptor = op.descriptor >= 0 ? &at(op.descriptor) : nullptr;
+        if (free_ == none)
+        {
+            slots_.push_back({nullptr, 1, none});
+            free_ = static_cast<std::uint32_t>(slots_.size() - 1);
+        }
+        slot& place = slots_[free_];
+        op.id = {free_, place.generation};
+        free_ = place.next_free;
+        place.op = &op;
+        if (descriptor)
+            descriptor->operations.push(op);
+    }
+
+    /// Takes a record out. Its id names nothing from here on.
+    void leave(operation& op) noexcept
+    {
+        slot& place = slots_[op.id.index];
+        place.op = nullptr;
+        if (++place.generation == 0)
+            place.generation = 1;
+        place.next_free = free_;
+        free_ = op.id.index;
+        if (op.descriptor >= 0)
+            descriptors_[static_cast<std::size_t>(op.descriptor)].operations.erase(op);
+    }
+
+    /// Returns the record, or null if the id is stale.
+    operation* find(operation_id id) const noexcept
+    {
+        if (id.index >= slots_.size() || slots_[id.index].generation != id.generation)
+            return nullptr;
+        return slots_[id.index].op;
+    }
+
+    /// Calls `visit(operation&)` for each record; it may take that record, and no other, out.
+    template <class Visitor>
+    void for_each(Visitor visit)
+    {
+        for (std::size_t index = 0; index < slots_.size(); ++index)
+            if (operation* op = slots_[index].op)
+                visit(*op);
+    }
+
+    /// The same for the records on one descriptor.
+    template <class Visitor>
+    void for_each_on(int descriptor, Visitor visit)
+    {
+        if (!knows(descriptor))
+            return;
+        operation* op = descriptors_[static_cast<std::size_t>(descriptor)].operations.front();
+        while (op)
+        {
+            operation* const next = descriptor_list::next(*op);
+            visit(*op);
+            op = next;
+        }
+    }
+
+    /// Says what file a number stood for when it was attached, by fstat(2)'s device and inode: somebody may have closed
+    /// it behind our back, and the number been given to another file.
+    struct file_identity
+    {
+        std::uint64_t device = 0;
+        std::uint64_t inode = 0;
+
+        friend bool operator==(const file_identity&, const file_identity&) = default;
+    };
+
+    /// Notes that a descriptor is in use. Returns false if this very file is attached already by that number.
+    ///
+    /// @throws std::bad_alloc
+    bool attach(int descriptor, const file_identity& file)
+    {
+        entry& place = at(descriptor);
+        if (place.attached && place.file == file)
+            return false;
+        place.attached = true;
+        place.file = file;
+        place.drained = false;
+        return true;
+    }
+
+    /// Says whether the last receive on a descriptor took all there was, so that the next will have to wait.
+    bool drained(int descriptor) const noexcept
+    {
+        return knows(descriptor) && descriptors_[static_cast<std::size_t>(descriptor)].drained;
+    }
+
+    /// Notes it. The descriptor must be one of a record that is, or was, here.
+    void set_drained(int descriptor, bool drained) noexcept
+    {
+        descriptors_[static_cast<std::size_t>(descriptor)].drained = drained;
+    }
+
+    void detach(int descriptor) noexcept
+    {
+        if (knows(descriptor))
+            descriptors_[static_cast<std::size_t>(descriptor)].attached = false;
+    }
+
+private:
+    static constexpr std::uint32_t none = ~std::uint32_t{0};
+
+    struct slot
+    {
+        operation* op;
+        std::uint32_t generation;
+        std::uint32_t next_free;
+    };
+
+    struct entry
+    {
+        descriptor_list operations;
+        file_identity file;
+        bool attached = false;
+        bool drained = false;
+    };
+
+    bool knows(int descriptor) const noexcept
+    {
+        return descriptor >= 0 && static_cast<std::size_t>(descriptor) < descriptors_.size();
+    }
+
+    entry& at(int descriptor)
+    {
+        const auto index = static_cast<std::size_t>(descriptor);
+        if (index >= descriptors_.size()) [[unlikely]]
+            descriptors_.resize(std::max(index + 1, 2 * descriptors_.size()));
+        return descriptors_[index];
+    }
+
+    std::vector<slot> slots_;
+    std::uint32_t free_ = none;
+    std::vector<entry> descriptors_;
+};
+
+} // namespace zsync

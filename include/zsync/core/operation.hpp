@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace zsync
+{
+
+/// Names what an operation asks of the kernel. Each engine translates it into its own form.
+enum class opcode : std::uint8_t
+{
+    nop,             ///< nothing; completes with 0
+    read,            ///< read(2), or pread(2) at `offset`
+    write,           ///< write(2), or pwrite(2) at `offset`
+    readv,           ///< preadv2(2); `address` is an iovec array of `length` elements
+    writev,          ///< pwritev2(2); likewise
+    receive,         ///< recv(2); `flags` are its MSG_ flags
+    send,            ///< send(2); likewise
+    receive_message, ///< recvmsg(2); `address` is a msghdr
+    send_message,    ///< sendmsg(2); likewise
+    accept,          ///< accept4(2); `flags` are SOCK_ flags, `address` a sockaddr or null
+    connect,         ///< connect(2); `address` is a sockaddr of `length` bytes
+    poll             ///< waits until one of the poll(2) events in `flags` holds; completes with those that do
+};
+
+/// Names an operation in flight. Stays harmless after the operation has completed: a stale id names nothing.
+struct operation_id
+{
+    std::uint32_t index = 0;
+    std::uint32_t generation = 0; ///< 0: names nothing
+
+    friend bool operator==(const operation_id&, const operation_id&) = default;
+};
+
+/// Links a record into one intrusive list; null while it is in none.
+struct operation_link
+{
+    struct operation* previous = nullptr;
+    struct operation* next = nullptr;
+};
+
+/// One kernel operation, as a plain record.
+///
+/// It lives where its waiter lives (in a handler's recycled allocation, a coroutine frame, on a fiber's stack), so
+/// starting an operation allocates nothing. From engine::start() until `on_complete` is called, the record and all
+/// that it points to (buffers, iovecs, msghdr, addresses) belong to the engine and the kernel: they must neither move
+/// nor be freed. The first group of members is the request, `result` the answer, the rest the engine's own.
+struct operation
+{
+    /// Called once, by the thread that runs the engine, after the engine has let go of the record (which may be freed
+    /// or started again inside). `sink` is what that thread handed to engine::turn().
+    using completion_function = void (*)(operation& self, void* sink) noexcept;
+
+    /// `offset` of a read or write that uses and moves the descriptor's own position.
+    static constexpr std::uint64_t current_position = ~std::uint64_t{0};
+
+    opcode code = opcode::nop;
+    int descriptor = -1;
+    void* address = nullptr;                ///< see opcode
+    std::uint32_t length = 0;               ///< bytes, elements or address bytes: see opcode
+    std::uint32_t flags = 0;                ///< see opcode
+    std::uint64_t offset = current_position;
+    void* address_length = nullptr;         ///< accept: the socklen_t beside `address`, or null
+    std::uint32_t ready_first = 0;          ///< poll(2) events to wait for before the operation proper; 0: none
+    completion_function on_complete = nullptr;
+
+    std::int32_t result = 0; ///< at least 0: bytes, a descriptor, poll events; below 0: a negated errno
+
+    /// Where a record stands. Only its engine writes it, under the engine's lock.
+    enum class state : std::uint8_t
+    {
+        idle,     ///< not the engine's
+        queued,   ///< waits to be handed to the kernel
+        in_kernel,
+        finished  ///< has its result; waits for the next turn
+    };
+
+    operation_link queue;         ///< queued, to be cancelled, or finished
+    operation_link on_descriptor; ///< all that is in flight on `descriptor`
+    operation_id id;
+    state where = state::idle;
+    bool cancel_requested = false;
+    bool cancel_queued = false;  ///< its cancel request waits to be handed to the kernel
+    bool background = false;     ///< the library's own: points to no memory, and may be dropped with its ring
+    bool awaiting_ready = false; ///< the kernel holds the poll that comes before the operation proper
+    bool connecting = false;     ///< connect(2) has been issued: what remains is to wait and to ask for SO_ERROR
+};
+
+/// An intrusive list of records, first in, first out. Owns nothing.
+template <operation_link operation::*Link>
+class operation_list
+{
+public:
+    bool empty() const noexcept { return !first_; }
+    operation* front() const noexcept { return first_; }
+
+    void push(operation& op) noexcept
+    {
+        (op.*Link).previous = last_;
+        (op.*Link).next = nullptr;
+        (last_ ? (last_->*Link).next : first_) = &op;
+        last_ = &op;
+    }
+
+    void erase(operation& op) noexcept
+    {
+        auto& link = op.*Link;
+        (link.previous ? (link.previous->*Link).next : first_) = link.next;
+        (link.next ? (link.next->*Link).previous : last_) = link.previous;
+        link = {};
+    }
+
+    operation* pop() noexcept
+    {
+        operation* op = first_;
+        if (op)
+            erase(*op);
+        return op;
+    }
+
+    static operation* next(const operation& op) noexcept { return (op.*Link).next; }
+
+private:
+    operation* first_ = nullptr;
+    operation* last_ = nullptr;
+};
+
+} // namespace zsync

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cassert>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <ratio>
+#include <type_traits>
+
+namespace zsync
+{
+
+/// A place in a circular list; part of `timer`, and the head of each list of timers.
+struct timer_link
+{
+    timer_link* next;
+    timer_link* prev;
+};
+
+/// A node of a timer_wheel, for an operation to derive from: it lives where the operation lives. 32 bytes.
+///
+/// Neither copies nor moves. Must be unlinked when destroyed: that is asserted, not done.
+class timer : timer_link
+{
+public:
+    timer() noexcept = default;
+    timer(const timer&) = delete;
+    timer& operator=(const timer&) = delete;
+
+    ~timer() { assert(!linked()); }
+
+    /// Tells whether the timer stands in a wheel or in a list of due timers.
+    [[nodiscard]] bool linked() const noexcept { return place_ != 0; }
+
+    /// Returns the deadline last given; meaningful once the timer has been inserted.
+    [[nodiscard]] std::chrono::steady_clock::time_point deadline() const noexcept { return deadline_; }
+
+private:
+    friend class timer_list;
+    friend class timer_wheel;
+
+    std::chrono::steady_clock::time_point deadline_{};
+    std::uint64_t order_ : 48 = 0; // of insertion; compared modulo 2^48
+    std::uint64_t place_ : 16 = 0; // 0: unlinked, due: in a timer_list, else 1 + the index of a slot
+};
+
+/// Holds due timers, taken out of a wheel, until the engine delivers them. Each can still be cancelled until popped.
+/// Must be empty when destroyed. Shared objects are not thread-safe: the lock that guards the wheel guards this too.
+class timer_list
+{
+public:
+    timer_list() noexcept = default;
+    timer_list(const timer_list&) = delete;
+    timer_list& operator=(const timer_list&) = delete;
+
+    ~timer_list() { assert(empty()); }
+
+    [[nodiscard]] bool empty() const noexcept { return head_.next == &head_; }
+
+    /// Unlinks and returns the first timer, nullptr if there is none. Never blocks.
+    timer* pop_front() noexcept
+    {
+        if (empty())
+            return nullptr;
+        auto* first = static_cast<timer*>(head_.next);
+        head_.next = first->next;
+        first->next->prev = &head_;
+        first->place_ = 0;
+        return first;
+    }
+
+private:
+    friend class timer_wheel;
+
+    timer_link head_{&head_, &head_};
+};
+
+/// Keeps timers by deadline: insert, cancel and re-arm in constant time, no allocation.
+///
+/// A hierarchical wheel: 9 levels of 64 slots, a slot of level 0 being one tick of 2^10 ns and one of level n + 1 being
+/// all of level n. That spans every time_point, so nothing overflows. A timer stands on the level of the highest digit
+/// in which its tick differs from the current one; so each level's slots lie ahead of the current digit, never around
+/// it, and all of level n is due before any of level n + 1. A bitmap a level finds the next slot in one instruction:
+/// after idling, `expire` costs a few steps for each timer, nothing for each tick.
+///
+/// Ticks only sort; what is due is decided, and ordered, by the deadline itself, to the nanosecond.
+///
+/// No function blocks. Shared objects are not thread-safe: the engine that owns the wheel locks. 14 KiB.
+class timer_wheel
+{
+public:
+    using clock = std::chrono::steady_clock;
+
+    /// Makes an empty wheel. Give it the time of its making; deadlines before `start` work all the same.
+    explicit timer_wheel(clock::time_point start) noexcept : start_(start) {}
+
+    timer_wheel(const timer_wheel&) = delete;
+    timer_wheel& operator=(const timer_wheel&) = delete;
+
+    ~timer_wheel() { assert(empty()); }
+
+    /// Adds an unlinked timer. One whose deadline has passed is due at the next expire, never within this call.
+    void insert(timer& t, clock::time_point deadline) noexcept
+    {
+        assert(!t.linked());
+        t.deadline_ = deadline;
+        t.order_ = ++order_ & order_mask;
+        ++size_;
+        link(t);
+    }
+
+    /// Unlinks a timer from this wheel, or from a list that this wheel's expire put it into. False if it was unlinked.
+    bool cancel(timer& t) noexcept
+    {
+        if (!t.linked())
+            return false;
+        timer_link* const before = t.prev;
+        timer_link* const after = t.next;
+        before->next = after;
+        after->prev = before;
+        if (t.place_ != due_place)
+        {
+            --size_;
+            if (before == after) // only a slot's head is its own neighbour
+                mark_empty(t.place_ - 1u);
+        }
+        t.place_ = 0;
+        return true;
+    }
+
+    /// Gives a timer another deadline, whether it is linked or not: cancel, then insert. Returns what cancel would.
+    /// A linked timer that moves to a later deadline stays where it is until its old place comes up, so that a
+    /// time-out pushed ahead again and again costs two stores each time.
+    bool rearm(timer& t, clock::time_point deadline) noexcept
+    {
+        if (t.linked() && t.place_ != due_place && deadline >= t.deadline_)
+        {
+            t.deadline_ = deadline;
+            t.order_ = ++order_ & order_mask;
+            return true;
+        }
+        const bool was_linked = cancel(t);
+        insert(t, deadline);
+        return was_linked;
+    }
+
+    /// Moves all timers whose deadline is not after `now` to the end of `due`, in deadline order, ties in the order of
+    /// insertion (a re-arm counts as one). Returns how many. Calls nothing, so the caller is free to insert and cancel
+    /// while it works the list off; what it inserts waits for the next expire. A `now` before an earlier one is fine.
+    std::size_t expire(clock::time_point now, timer_list& due) noexcept
+    {
+        const std::uint64_t target = std::max(tick_of(now), current_);
+        const std::size_t index = first_slot();
+        if (index != no_slot && first_tick(index) <= target)
+            return take_due(now, target, due);
+        current_ = target;
+        return 0;
+    }
+
+    /// Returns when expire must be called next; nothing if the wheel is empty. Never after the earliest deadline, and
+    /// before it only if a timer was cancelled or re-armed. Always after the `now` of an expire that came after the
+    /// last insertion: a loop that waits for it makes progress.
+    [[nodiscard]] std::optional<clock::time_point> next_wakeup() const noexcept
+    {
+        const std::size_t index = first_slot();
+        if (index == no_slot)
+            return std::nullopt;
+        return slots_[index].earliest;
+    }
+
+    /// Counts the timers in the wheel, not those in a list of due timers.
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+    [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
+
+private:
+    static_assert(std::is_same_v<clock::period, std::nano>);
+    static constexpr unsigned tick_bits = 10; // 1.024 us: chosen, as kernel timers are no more exact
+    static constexpr unsigned slot_bits = 6;  // one bitmap word a level
+    static constexpr std::size_t level_count = (64 - tick_bits) / slot_bits;
+    static constexpr std::size_t slot_count = level_count << slot_bits;
+    static constexpr std::size_t no_slot = slot_count;
+    static constexpr unsigned due_place = 0xffff;
+    static constexpr std::uint64_t order_mask = (std::uint64_t(1) << 48) - 1;
+    static_assert(level_count * slot_bits + tick_bits == 64);
+
+    // A slot is initialised by its first timer; the bitmap tells whether it has one.
+    struct slot
+    {
+        timer_link head;
+        clock::time_point earliest; // not after any deadline in the slot
+    };
+
+    std::uint64_t tick_of(clock::time_point t) const noexcept
+    {
+        if (t <= start_)
+            return 0;
+        // Unsigned, since the distance of two time_points may exceed the largest duration.
+        const auto since = static_cast<std::uint64_t>(t.time_since_epoch().count()) -
+                           static_cast<std::uint64_t>(start_.time_since_epoch().count());
+        return since >> tick_bits;
+    }
+
+    void link(timer& t) noexcept
+    {
+        const std::uint64_t tick = std::max(tick_of(t.deadline_), current_);
+        const unsigned highest = static_cast<unsigned>(std::bit_width((tick ^ current_) | 1)) - 1;
+        const unsigned level = highest / slot_bits;
+        const unsigned digit = static_cast<unsigned>(tick >> (level * slot_bits)) & 63;
+        const unsigned index = (level << slot_bits) | digit;
+        const std::uint64_t bit = std::uint64_t(1) << digit;
+        slot& s = slots_[index];
+        if (occupied_[level] & bit)
+        {
+            s.earliest = std::min(s.earliest, t.deadline_);
+        }
+        else
+        {
+            occupied_[level] |= bit;
+            s.head = {&s.head, &s.head};
+            s.earliest = t.deadline_;
+        }
+        t.prev = s.head.prev;
+        t.next = &s.head;
+        t.prev->next = &t;
+        s.head.prev = &t;
+        t.place_ = (index + 1) & due_place;
+    }
+
+    void mark_empty(std::size_t index) noexcept
+    {
+        occupied_[index >> slot_bits] &= ~(std::uint64_t(1) << (index & 63));
+    }
+
+    std::size_t first_slot() const noexcept
+    {
+        for (std::size_t level = 0; level != level_count; ++level)
+        {
+            if (occupied_[level])
+                return (level << slot_bits) + static_cast<std::size_t>(std::countr_zero(occupied_[level]));
+        }
+        return no_slot;
+    }
+
+    // The first tick that an occupied slot covers.
+    std::uint64_t first_tick(std::size_t index) const noexcept
+    {
+        const std::size_t shift = (index >> slot_bits) * slot_bits;
+        const std::uint64_t above = current_ >> shift >> slot_bits << slot_bits;
+        return (above | (index & 63)) << shift;
+    }
+
+    std::size_t take_due(clock::time_point now, std::uint64_t target, timer_list& due) noexcept;
+    std::size_t take_slot(std::size_t index, clock::time_point now, timer_list& due) noexcept;
+    void spread_slot(std::size_t index) noexcept;
+    static bool precedes(const timer_link& a, const timer_link& b) noexcept;
+    static timer_link* merge(timer_link* a, timer_link* b) noexcept;
+    static timer_link* sort(timer_link* chain) noexcept;
+
+    const clock::time_point start_;
+    std::uint64_t current_ = 0; // tick up to which slots have been worked off; grows only
+    std::uint64_t order_ = 0;
+    std::size_t size_ = 0;
+    std::array<std::uint64_t, level_count> occupied_{};
+    std::array<slot, slot_count> slots_;
+};
+
+} // namespace zsync

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <zsync/core/timer_wheel.hpp>
+
+#include <utility>
+
+namespace zsync
+{
+
+// Visits the occupied slots up to the tick `target`, in order of time. A slot above level 0 is spread over the levels
+// below it. A timer of a level 0 slot that was re-armed for a later tick moves on to the slot of that tick. So every
+// due timer is met in the slot of its own tick, and only timers of one tick need sorting.
+std::size_t timer_wheel::take_due(clock::time_point now, std::uint64_t target, timer_list& due) noexcept
+{
+    std::size_t taken = 0;
+    for (std::size_t index = first_slot(); index != no_slot; index = first_slot())
+    {
+        const std::uint64_t begin = first_tick(index);
+        if (begin > target)
+            break;
+        current_ = begin;
+        if (index < 64)
+        {
+            taken += take_slot(index, now, due);
+            if (begin == target) // what is left in this slot is not due yet
+                break;
+        }
+        else
+        {
+            spread_slot(index);
+        }
+    }
+    current_ = target;
+    size_ -= taken;
+    return taken;
+}
+
+// From both ends at once: with a million timers each step waits for memory, and the two chains wait together, which
+// halves the time. Ties lose their order in the list; it is in the timers.
+void timer_wheel::spread_slot(std::size_t index) noexcept
+{
+    timer_link* front = slots_[index].head.next;
+    timer_link* back = slots_[index].head.prev;
+    mark_empty(index);
+    for (bool met = false; !met;)
+    {
+        timer_link* const first = std::exchange(front, front->next);
+        timer_link* const last = std::exchange(back, back->prev);
+        met = first == last || front == last;
+        link(static_cast<timer&>(*first));
+        if (first != last)
+            link(static_cast<timer&>(*last));
+    }
+}
+
+std::size_t timer_wheel::take_slot(std::size_t index, clock::time_point now, timer_list& due) noexcept
+{
+    timer_link* const end = &slots_[index].head;
+    mark_empty(index);
+    timer_link batch{nullptr, nullptr}; // what is due, chained by next and ended by nullptr
+    timer_link* last = &batch;
+    bool sorted = true;
+    for (timer_link* node = end->next; node != end;)
+    {
+        auto& t = static_cast<timer&>(*std::exchange(node, node->next));
+        if (t.deadline_ > now || tick_of(t.deadline_) > current_)
+        {
+            link(t); // possibly into this same slot: what is left of the old chain does not go through its head
+            continue;
+        }
+        sorted = sorted && (last == &batch || precedes(*last, t));
+        last->next = &t;
+        last = &t;
+    }
+    last->next = nullptr;
+
+    std::size_t count = 0;
+    timer_link* tail = due.head_.prev;
+    for (timer_link* node = sorted ? batch.next : sort(batch.next); node; node = node->next)
+    {
+        static_cast<timer*>(node)->place_ = due_place;
+        node->prev = tail;
+        tail->next = node;
+        tail = node;
+        ++count;
+    }
+    tail->next = &due.head_;
+    due.head_.prev = tail;
+    return count;
+}
+
+bool timer_wheel::precedes(const timer_link& a, const timer_link& b) noexcept
+{
+    const auto& first = static_cast<const timer&>(a);
+    const auto& second = static_cast<const timer&>(b);
+    if (first.deadline_ != second.deadline_)
+        return first.deadline_ < second.deadline_;
+    // The sign of the difference of two 48-bit numbers: right across the wrap-around too.
+    return static_cast<std::int64_t>((first.order_ - second.order_) << 16) < 0;
+}
+
+timer_link* timer_wheel::merge(timer_link* a, timer_link* b) noexcept
+{
+    timer_link merged{nullptr, nullptr};
+    timer_link* last = &merged;
+    while (a && b)
+    {
+        timer_link*& smaller = precedes(*b, *a) ? b : a;
+        last->next = smaller;
+        last = smaller;
+        smaller = smaller->next;
+    }
+    last->next = a ? a : b;
+    return merged.next;
+}
+
+// Merge sort from below: runs[n] is empty or a sorted chain of 2^n timers.
+timer_link* timer_wheel::sort(timer_link* chain) noexcept
+{
+    std::array<timer_link*, 48> runs{};
+    while (chain)
+    {
+        timer_link* run = std::exchange(chain, chain->next);
+        run->next = nullptr;
+        std::size_t n = 0;
+        for (; runs[n]; ++n)
+            run = merge(std::exchange(runs[n], nullptr), run);
+        runs[n] = run;
+    }
+    timer_link* sorted = nullptr;
+    for (timer_link* run : runs)
+        sorted = merge(run, sorted);
+    return sorted;
+}
+
+} // namespace zsync
