@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Stock stream sockets and acceptors, whatever their executor type, are native on a context that has a ring and stay
+// what they are on every other: the context decides when the program runs.
+
+#include <zsync/uring/detail/asio_sockets.hpp>
+
+template <zsync::detail::stream_protocol Protocol, class Executor>
+class boost::asio::detail::io_object_impl<boost::asio::detail::reactive_socket_service<Protocol>, Executor>
+    : public zsync::detail::stream_object<Protocol, Executor>
+{
+public:
+    using zsync::detail::stream_object<Protocol, Executor>::stream_object;
+};

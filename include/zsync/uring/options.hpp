@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+namespace zsync
+{
+
+/// Says how a uring_context is to be built. The defaults are right for any number of threads.
+struct uring_options
+{
+    /// Asio's own hint: 1 says that a single thread runs the context, BOOST_ASIO_CONCURRENCY_HINT_UNSAFE that nothing
+    /// at all happens from a second thread. The default allows several threads in run().
+    int concurrency_hint = -1; // BOOST_ASIO_CONCURRENCY_HINT_DEFAULT
+
+    /// Entries of the submission queue; the kernel rounds up to a power of two and clamps. The completion queue has
+    /// four times as many. More operations than that may be in flight: the rest waits in memory.
+    unsigned ring_entries = 256;
+
+    /// Promises that one thread at a time runs the context and, while operations are in flight, always the same one.
+    /// Implies a hint of 1. Gives the fastest ring (SINGLE_ISSUER and DEFER_TASKRUN, Linux 6.1). The promise is about
+    /// the run functions only: posts, initiations and cancellations may still come from any thread.
+    bool one_thread = false;
+
+    /// Makes the constructor throw the set-up's error where no ring can be had, instead of running on epoll.
+    bool require_ring = false;
+};
+
+} // namespace zsync

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <zsync/core/engine.hpp>
+#include <zsync/core/in_flight.hpp>
+#include <zsync/core/light_mutex.hpp>
+
+#include <atomic>
+#include <memory>
+#include <thread>
+
+struct io_uring_cqe;
+
+namespace zsync
+{
+
+namespace detail
+{
+class ring;
+}
+
+/// Says how an engine's ring is used, and so how it is to be set up.
+struct uring_engine_options
+{
+    /// Entries of the submission queue; the kernel rounds up to a power of two and clamps.
+    unsigned entries = 256;
+
+    /// One thread takes all turns. It alone submits, and the ring does not interrupt it (COOP_TASKRUN, Linux 5.19).
+    bool one_runner = false;
+
+    /// Beyond that, the runner is a single thread as long as something of the user's is in flight, and it calls leave()
+    /// before another takes over (SINGLE_ISSUER and DEFER_TASKRUN, Linux 6.1). Implies one_runner.
+    bool one_owner = false;
+
+    /// false: no function of the engine is ever called by two threads at once, and none but wake() is locked.
+    bool locking = true;
+};
+
+/// Performs operations through one io_uring.
+///
+/// Started records wait in a list until a turn hands them over (or, while a turn sleeps in the kernel, the thread that
+/// starts them), so that an operation can be cancelled, closed or kept across fork(2) before the kernel has seen it.
+/// The kernel names a record by index and generation, never by address. Where the kernel gives an operation up though
+/// nobody asked (its submitting thread has ended, or the ring was quiesced), the engine starts it again.
+///
+/// Linux 5.11 or later (IORING_FEAT_EXT_ARG). Thread safety: see engine; the functions added here say theirs.
+class uring_engine final : public engine
+{
+public:
+    /// Sets the ring up. @throws boost::system::system_error with the set-up's errno.
+    explicit uring_engine(const uring_engine_options& options = {});
+
+    /// Requires that shutdown() has been called, or that nothing but waits of its own is in flight.
+    ~uring_engine() override;
+
+    engine_kind kind() const noexcept override { return engine_kind::uring; }
+    bool supports(opcode code) const noexcept override;
+    void start(operation& op, operation_id* id = nullptr) override;
+    void cancel(operation_id id) noexcept override;
+    void cancel_descriptor(int descriptor) noexcept override;
+    boost::system::error_code attach_descriptor(int descriptor) noexcept override;
+    void detach_descriptor(int descriptor) noexcept override;
+    std::size_t turn(std::optional<std::chrono::microseconds> timeout, void* sink) override;
+    void wake() noexcept override;
+    metrics counters() const noexcept override;
+
+    /// Says whether the ring belongs to one thread at a time. Any thread.
+    bool one_owner() const noexcept { return one_owner_; }
+
+    /// The owner is about to stop taking turns. What the kernel holds is taken back, since completions would be
+    /// invisible to any other thread; the next turn starts it again, on whatever thread. Does nothing on other threads
+    /// and for other rings. Blocks only until the kernel has let go, which it does at once.
+    void leave();
+
+    /// Gives the ring with one owner up for one that any thread may run. To be called by the thread that is to take the
+    /// next turn. @throws boost::system::system_error if no new ring can be had.
+    void share();
+
+    /// Takes everything back from the kernel before a fork(2), so that each operation is either finished in both
+    /// processes or in flight in both. No turn may be in progress.
+    void prepare_fork();
+
+    /// Makes a record in flight go on with another descriptor: one that stands for the same thing after a fork.
+    void replace_descriptor(operation& op, int descriptor);
+
+    /// Makes a new ring in the child. @throws boost::system::system_error if there is none to be had.
+    void child_after_fork();
+
+    /// Cancels all, waits until the kernel has let go of every record, and completes them through `sink`. Afterwards
+    /// nothing may be started; cancel and the descriptor functions are still accepted, until destruction.
+    void shutdown(void* sink) noexcept;
+
+    /// Says whether shutdown() has begun. Any thread.
+    bool stopped() const noexcept { return stopped_.load(std::memory_order_acquire); }
+
+private:
+    struct wake_operation : operation
+    {
+        uring_engine* engine = nullptr;
+    };
+
+    using lock = std::unique_lock<light_mutex>;
+    using queue = operation_list<&operation::queue>;
+
+    void woken() noexcept;
+    static std::size_t deliver(queue finished, void* sink) noexcept;
+
+    // The lock is held in all of these; submit() lets go of it while it is in the kernel.
+    bool may_enter() const noexcept;
+    void ensure_owner();
+    void renew_ring(bool one_owner);
+    void quiesce() noexcept;
+    bool fill_cancels() noexcept;
+    bool fill() noexcept;
+    int submit(lock& held) noexcept;
+    void prompt(lock& held) noexcept;
+    void reap() noexcept;
+    bool cancel_all_on(int descriptor) noexcept;
+    void request_cancel(operation& op) noexcept;
+    void enter_kernel(operation& op) noexcept;
+    void note_drained(const operation& op, const io_uring_cqe& cqe) noexcept;
+    void settle(operation& op, int result) noexcept;
+    void finish(operation& op, int result) noexcept;
+    void hand_over_cancels(lock& held) noexcept;
+    void take_back_all() noexcept;
+
+    // Closes the race between a turn about to sleep and wake(): whoever exchanges last sees the other.
+    enum class sleep_state : int
+    {
+        awake,
+        asleep,  // set by a turn, under the lock, before it waits in the kernel
+        notified // set by wake(); a turn that finds it does not wait
+    };
+
+    mutable light_mutex mutex_;
+    std::unique_ptr<detail::ring> ring_;
+    const unsigned entries_;
+    std::atomic<bool> one_owner_;
+    const bool one_runner_;
+    bool enabled_ = true; // false: a ring whose one owner is not known yet
+    int entering_ = 0;              // threads between having published entries and having submitted them
+    std::atomic<bool> stopped_{false};
+    std::thread::id owner_;
+    std::atomic<sleep_state> sleep_{sleep_state::awake};
+
+    in_flight records_;
+    queue queued_;    // to be handed to the kernel
+    queue to_cancel_; // in the kernel, to be cancelled there
+    queue finished_;  // to be delivered by the next turn
+    std::size_t in_kernel_ = 0;
+    std::size_t background_in_kernel_ = 0;
+
+    int wake_descriptor_ = -1; // an eventfd
+    wake_operation wake_poll_; // a poll, not a read: the kernel then holds no memory of ours
+    metric_counters counters_; // written under the lock
+    std::atomic<std::uint64_t> wakes_{0};
+};
+
+} // namespace zsync

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "prepare.hpp"
+
+#include <poll.h>
+#include <sys/uio.h>
+
+namespace zsync::detail
+{
+
+void prepare(io_uring_sqe& sqe, const operation& op, bool poll_first) noexcept
+{
+    io_uring_sqe* const entry = &sqe;
+    const auto flags = static_cast<int>(op.flags);
+    if (op.awaiting_ready)
+    {
+        io_uring_prep_poll_add(entry, op.descriptor, op.ready_first);
+    }
+    else
+    {
+        switch (op.code)
+        {
+        case opcode::nop: io_uring_prep_nop(entry); break;
+        case opcode::read: io_uring_prep_read(entry, op.descriptor, op.address, op.length, op.offset); break;
+        case opcode::write: io_uring_prep_write(entry, op.descriptor, op.address, op.length, op.offset); break;
+        case opcode::readv:
+            io_uring_prep_readv2(entry, op.descriptor, static_cast<const iovec*>(op.address), op.length, op.offset,
+                                 flags);
+            break;
+        case opcode::writev:
+            io_uring_prep_writev2(entry, op.descriptor, static_cast<const iovec*>(op.address), op.length, op.offset,
+                                  flags);
+            break;
+        case opcode::receive: io_uring_prep_recv(entry, op.descriptor, op.address, op.length, flags); break;
+        case opcode::send: io_uring_prep_send(entry, op.descriptor, op.address, op.length, flags); break;
+        case opcode::receive_message:
+            io_uring_prep_recvmsg(entry, op.descriptor, static_cast<msghdr*>(op.address), op.flags);
+            break;
+        case opcode::send_message:
+            io_uring_prep_sendmsg(entry, op.descriptor, static_cast<const msghdr*>(op.address), op.flags);
+            break;
+        case opcode::accept:
+            io_uring_prep_accept(entry, op.descriptor, static_cast<sockaddr*>(op.address),
+                                 static_cast<socklen_t*>(op.address_length), flags);
+            break;
+        case opcode::connect:
+            io_uring_prep_connect(entry, op.descriptor, static_cast<const sockaddr*>(op.address), op.length);
+            break;
+        case opcode::poll: io_uring_prep_poll_add(entry, op.descriptor, op.flags); break;
+        }
+        if (op.code == opcode::read || op.code == opcode::write)
+            entry->rw_flags = flags;
+        if (poll_first && op.code == opcode::receive)
+            entry->ioprio |= IORING_RECVSEND_POLL_FIRST;
+    }
+    entry->user_data = to_user_data(op.id);
+}
+
+void prepare_cancel(io_uring_sqe& sqe, operation_id id, bool skip_success) noexcept
+{
+    io_uring_prep_cancel64(&sqe, to_user_data(id), 0);
+    if (skip_success)
+        sqe.flags |= IOSQE_CQE_SKIP_SUCCESS;
+    sqe.user_data = no_operation;
+}
+
+std::uint32_t readiness_of(const operation& op) noexcept
+{
+    switch (op.code)
+    {
+    case opcode::receive:
+    case opcode::receive_message: return op.flags & MSG_OOB ? POLLPRI : POLLIN;
+    case opcode::accept: return POLLIN;
+    case opcode::send:
+    case opcode::send_message:
+    case opcode::connect: return POLLOUT;
+    // A caller that asked not to wait is told so.
+    case opcode::read:
+    case opcode::readv: return op.flags & RWF_NOWAIT ? 0 : POLLIN;
+    case opcode::write:
+    case opcode::writev: return op.flags & RWF_NOWAIT ? 0 : POLLOUT;
+    case opcode::nop:
+    case opcode::poll: break;
+    }
+    return 0;
+}
+
+} // namespace zsync::detail

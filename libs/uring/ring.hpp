@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <boost/system/error_code.hpp>
+#include <zsync/core/detail/ring_syscalls.hpp>
+
+#include <liburing.h>
+
+#include <chrono>
+#include <optional>
+
+namespace zsync::detail
+{
+
+/// Says who may enter a ring, which decides its flags.
+enum class ring_mode
+{
+    shared,      ///< any thread submits and waits: no task-run flag
+    cooperative, ///< one thread at a time waits; it alone submits: COOP_TASKRUN
+    single       ///< one thread for the ring's life: SINGLE_ISSUER and DEFER_TASKRUN
+};
+
+/// The two queues that user space shares with the kernel, and the system call that drives them.
+///
+/// Not thread-safe: its engine's lock guards next_sqe() and publish(); enter() may run without the lock, and reap()
+/// belongs to the one thread that takes its turn.
+class ring
+{
+public:
+    ring() = default;
+    ~ring() { close(); }
+    ring(const ring&) = delete;
+    ring& operator=(const ring&) = delete;
+
+    /// Sets a ring up with the best flags that this kernel knows for `mode`. The ladder gives up, in this order,
+    /// DEFER_TASKRUN (6.1), SINGLE_ISSUER (6.0), COOP_TASKRUN (5.19), SUBMIT_ALL (5.18). A single ring starts
+    /// disabled; see enable().
+    boost::system::error_code open(unsigned entries, ring_mode mode) noexcept;
+
+    /// Unmaps and closes. What is in the kernel is cancelled there, some time later.
+    void close() noexcept;
+
+    /// Lets go of a ring inherited across fork(2), whose mappings do not exist in this process.
+    void forget_after_fork() noexcept;
+
+    /// Makes the calling thread the owner of a single ring. Errors: EEXIST if it has one.
+    boost::system::error_code enable() noexcept;
+
+    bool is_open() const noexcept { return open_; }
+    bool is_single() const noexcept { return (ring_.flags & IORING_SETUP_SINGLE_ISSUER) != 0; }
+    bool skips_success() const noexcept { return (ring_.features & IORING_FEAT_CQE_SKIP) != 0; }
+
+    /// Says whether the kernel tells of data left after a receive (IORING_CQE_F_SOCK_NONEMPTY) and can be told to wait
+    /// before the first attempt (IORING_RECVSEND_POLL_FIRST). Both came with 5.19; the feature asked for, with 6.3.
+    bool knows_drained() const noexcept { return (ring_.features & feature_reg_reg_ring) != 0; }
+
+    /// Returns a cleared entry to fill in, or null if the submission queue is full.
+    io_uring_sqe* next_sqe() noexcept { return io_uring_get_sqe(&ring_); }
+
+    /// Makes the entries filled in so far visible to the kernel; returns how many it has not consumed.
+    unsigned publish() noexcept;
+
+    /// Says whether the kernel has consumed all that was published.
+    bool all_consumed() const noexcept
+    {
+        return __atomic_load_n(ring_.sq.khead, __ATOMIC_ACQUIRE) == __atomic_load_n(ring_.sq.ktail, __ATOMIC_RELAXED);
+    }
+
+    bool has_completions() const noexcept { return io_uring_cq_ready(&ring_) != 0; }
+
+    /// Says whether completions can only be had by entering the kernel: deferred task work, or an overflowed queue.
+    bool must_enter() const noexcept
+    {
+        return (IO_URING_READ_ONCE(*ring_.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+    }
+
+    bool overflowed() const noexcept { return (IO_URING_READ_ONCE(*ring_.sq.kflags) & IORING_SQ_CQ_OVERFLOW) != 0; }
+
+    /// Submits without waiting. Returns a count, or a negated errno.
+    int submit(unsigned count) noexcept;
+
+    /// Submits, then waits for one completion or for the timeout. Returns a count, or a negated errno (-ETIME).
+    int submit_and_wait(unsigned count, std::optional<std::chrono::microseconds> timeout) noexcept;
+
+    /// Submits, and lets the kernel post what it has deferred. Returns a count, or a negated errno.
+    int submit_and_flush(unsigned count) noexcept;
+
+    /// Passes the completions that are there to `visit(const io_uring_cqe&)`, oldest first; returns their number.
+    template <class Visitor>
+    unsigned reap(Visitor visit)
+    {
+        unsigned head;
+        unsigned count = 0;
+        io_uring_cqe* cqe;
+        io_uring_for_each_cqe(&ring_, head, cqe)
+        {
+            visit(*cqe);
+            ++count;
+        }
+        io_uring_cq_advance(&ring_, count);
+        return count;
+    }
+
+private:
+    io_uring ring_{};
+    bool open_ = false;
+};
+
+} // namespace zsync::detail

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <zsync/uring/uring_context.hpp>
+
+#include <zsync/platform/ring_probe.hpp>
+
+namespace zsync
+{
+
+static_assert(uring_options().concurrency_hint == BOOST_ASIO_CONCURRENCY_HINT_DEFAULT);
+
+uring_context::uring_context() : uring_context(uring_options()) {}
+
+uring_context::uring_context(int concurrency_hint) : uring_context(uring_options{.concurrency_hint = concurrency_hint})
+{
+}
+
+uring_context::uring_context(const uring_options& options)
+    : boost::asio::io_context(options.one_thread ? 1 : options.concurrency_hint),
+      one_thread_(options.one_thread)
+{
+    try
+    {
+        auto made = std::make_unique<detail::uring_service>(*this, options);
+        boost::asio::add_service(*this, made.get());
+        service_ = made.release();
+        detail::replace_task(boost::asio::use_service<detail::scheduler>(*this),
+                             [](boost::asio::execution_context& self) -> detail::scheduler_task*
+                             { return &boost::asio::use_service<detail::uring_service>(self); });
+        why_ = "a ring could be set up";
+    }
+    catch (const boost::system::system_error& failure)
+    {
+        if (options.require_ring)
+            throw;
+        ring_error_ = failure.code();
+        why_ = explain_ring_error(failure.code());
+    }
+}
+
+// Handlers are destroyed while this is still a uring_context: what they own may ask it.
+uring_context::~uring_context()
+{
+    shutdown();
+}
+
+metrics uring_context::counters() const noexcept
+{
+    return service_ ? service_->counters() : metrics();
+}
+
+uring_context::count_type uring_context::run()
+{
+    const run_scope inside(*this);
+    return boost::asio::io_context::run();
+}
+
+uring_context::count_type uring_context::run_one()
+{
+    const run_scope inside(*this);
+    return boost::asio::io_context::run_one();
+}
+
+uring_context::count_type uring_context::poll()
+{
+    const run_scope inside(*this);
+    return boost::asio::io_context::poll();
+}
+
+uring_context::count_type uring_context::poll_one()
+{
+    const run_scope inside(*this);
+    return boost::asio::io_context::poll_one();
+}
+
+} // namespace zsync

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <zsync/uring/uring_engine.hpp>
+
+#include "ring.hpp"
+
+#include <boost/assert.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <cerrno>
+#include <utility>
+
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <poll.h>
+
+namespace zsync
+{
+
+namespace
+{
+
+using boost::system::error_code;
+
+[[noreturn]] void fail(error_code error, const char* what)
+{
+    throw boost::system::system_error(error, what);
+}
+
+error_code from_errno(int number) noexcept
+{
+    return {number, boost::system::system_category()};
+}
+
+int make_wake_descriptor()
+{
+    const int descriptor = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (descriptor < 0)
+        fail(from_errno(errno), "eventfd");
+    return descriptor;
+}
+
+} // namespace
+
+uring_engine::uring_engine(const uring_engine_options& options)
+    : mutex_(options.locking),
+      entries_(options.entries ? options.entries : 1),
+      one_owner_(options.one_owner),
+      one_runner_(options.one_runner || options.one_owner)
+{
+    renew_ring(one_owner_);
+    wake_descriptor_ = make_wake_descriptor();
+    wake_poll_.engine = this;
+    wake_poll_.code = opcode::poll;
+    wake_poll_.flags = POLLIN;
+    wake_poll_.descriptor = wake_descriptor_;
+    wake_poll_.background = true;
+    wake_poll_.on_complete = [](operation& self, void*) noexcept
+    { static_cast<wake_operation&>(self).engine->woken(); };
+    start(wake_poll_);
+}
+
+uring_engine::~uring_engine()
+{
+    BOOST_ASSERT(in_kernel_ == background_in_kernel_);
+    ring_.reset();
+    ::close(wake_descriptor_);
+}
+
+// Every opcode came with Linux 5.6 or before, and ring::open() refuses what is older than 5.11.
+bool uring_engine::supports(opcode) const noexcept
+{
+    return true;
+}
+
+void uring_engine::start(operation& op, operation_id* id)
+{
+    BOOST_ASSERT(!stopped());
+    lock held(mutex_);
+    records_.enter(op);
+    op.cancel_requested = op.cancel_queued = op.connecting = false;
+    op.awaiting_ready = op.ready_first != 0;
+    if (id)
+        *id = op.id;
+    queued_.push(op);
+    op.where = operation::state::queued;
+    if (!op.background)
+        ++counters_.operations_started;
+    prompt(held);
+}
+
+void uring_engine::cancel(operation_id id) noexcept
+{
+    lock held(mutex_);
+    if (operation* op = records_.find(id))
+    {
+        request_cancel(*op);
+        prompt(held);
+    }
+}
+
+void uring_engine::cancel_descriptor(int descriptor) noexcept
+{
+    lock held(mutex_);
+    if (cancel_all_on(descriptor))
+        prompt(held);
+}
+
+error_code uring_engine::attach_descriptor(int descriptor) noexcept
+try
+{
+    struct stat file;
+    if (::fstat(descriptor, &file) < 0)
+        return from_errno(errno);
+    lock held(mutex_);
+    if (!records_.attach(descriptor, {file.st_dev, file.st_ino}))
+        return from_errno(EEXIST);
+    return {};
+}
+catch (const std::bad_alloc&)
+{
+    return from_errno(ENOMEM);
+}
+
+void uring_engine::detach_descriptor(int descriptor) noexcept
+{
+    lock held(mutex_);
+    const bool anything = cancel_all_on(descriptor);
+    records_.detach(descriptor);
+    if (!anything || stopped_)
+        return;
+
+    if (may_enter())
+    {
+        // After this, the kernel has read every entry that names the descriptor, and holds the file itself.
+        hand_over_cancels(held);
+    }
+    else
+    {
+        // Another thread owns the ring. Entries are filled in by its turn only, which hands them over at once: all
+        // there is to wait for is the moment between the two. The cancel requests go by id, not by descriptor.
+        while (entering_ != 0 && !ring_->all_consumed())
+            std::this_thread::yield();
+    }
+    prompt(held);
+}
+
+void uring_engine::wake() noexcept
+{
+    if (sleep_.exchange(sleep_state::notified) != sleep_state::asleep)
+        return;
+    const std::uint64_t one = 1;
+    // Fails only if the counter is full, and then it is readable all the same.
+    [[maybe_unused]] const auto written = ::write(wake_descriptor_, &one, sizeof one);
+    wakes_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void uring_engine::woken() noexcept
+{
+    std::uint64_t count;
+    [[maybe_unused]] const auto ignored = ::read(wake_descriptor_, &count, sizeof count);
+    if (!stopped_)
+        start(wake_poll_); // cannot throw: its slot was freed a moment ago
+}
+
+std::size_t uring_engine::turn(std::optional<std::chrono::microseconds> timeout, void* sink)
+{
+    lock held(mutex_);
+    ensure_owner();
+    while (fill())
+        if (submit(held) < 0)
+            break;
+
+    const bool may_wait =
+        (!timeout || timeout->count() > 0) && finished_.empty() && !ring_->has_completions() && !stopped_;
+    auto expected = sleep_state::awake;
+    const bool asleep = may_wait && sleep_.compare_exchange_strong(expected, sleep_state::asleep);
+
+    const unsigned count = ring_->publish();
+    int result = 0;
+    if (asleep || count || ring_->must_enter())
+    {
+        ++counters_.ring_enters;
+        if (ring_->overflowed())
+            ++counters_.cq_overflows;
+        ++entering_;
+        held.unlock();
+        result = asleep ? ring_->submit_and_wait(count, timeout) : ring_->submit_and_flush(count);
+        held.lock();
+        --entering_;
+    }
+    if (asleep)
+        ++counters_.ring_waits;
+    sleep_.store(sleep_state::awake);
+
+    reap();
+    queue finished = std::exchange(finished_, {});
+    held.unlock();
+    const std::size_t delivered = deliver(finished, sink);
+
+    // EINTR: a signal. ETIME: the timeout. EBUSY, EAGAIN: the kernel wants its completions reaped first, or has no
+    // memory now; the next turn tries again.
+    if (result < 0 && result != -EINTR && result != -ETIME && result != -EBUSY && result != -EAGAIN)
+        fail(from_errno(-result), "io_uring_enter");
+    return delivered;
+}
+
+void uring_engine::leave()
+{
+    lock held(mutex_);
+    if (one_owner_ && may_enter() && in_kernel_ != background_in_kernel_)
+        quiesce();
+}
+
+void uring_engine::share()
+{
+    lock held(mutex_);
+    if (one_owner_)
+        renew_ring(false);
+}
+
+void uring_engine::prepare_fork()
+{
+    lock held(mutex_);
+    if (!stopped_ && may_enter())
+        quiesce();
+}
+
+void uring_engine::child_after_fork()
+{
+    lock held(mutex_);
+    ring_->forget_after_fork();
+    ::close(wake_descriptor_);
+    wake_descriptor_ = -1;
+    wake_descriptor_ = make_wake_descriptor();
+    sleep_ = sleep_state::awake;
+    if (stopped_)
+        return;
+
+    replace_descriptor(wake_poll_, wake_descriptor_);
+    renew_ring(one_owner_);
+}
+
+void uring_engine::replace_descriptor(operation& op, int descriptor)
+{
+    const bool in_records = op.where == operation::state::queued || op.where == operation::state::in_kernel;
+    if (in_records)
+        records_.leave(op);
+    op.descriptor = descriptor;
+    if (in_records)
+        records_.enter(op);
+}
+
+void uring_engine::shutdown(void* sink) noexcept
+{
+    lock held(mutex_);
+    stopped_ = true;
+    if (may_enter())
+        quiesce();
+    // What a ring with another owner may hold are polls of the library's own: they point to no memory.
+    ring_->close();
+    take_back_all();
+    while (operation* op = queued_.pop())
+        finish(*op, -ECANCELED);
+    queue finished = std::exchange(finished_, {});
+    held.unlock();
+    deliver(finished, sink);
+}
+
+std::size_t uring_engine::deliver(queue finished, void* sink) noexcept
+{
+    std::size_t count = 0;
+    while (operation* op = finished.pop())
+    {
+        op->where = operation::state::idle;
+        op->on_complete(*op, sink);
+        ++count;
+    }
+    return count;
+}
+
+metrics uring_engine::counters() const noexcept
+{
+    metrics now = counters_.snapshot();
+    now.wakes = wakes_.load(std::memory_order_relaxed);
+    return now;
+}
+
+} // namespace zsync

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: BSL-1.0
+// The half of uring_engine that faces the kernel: who owns the ring, what is handed over, what comes back. The lock is
+// held throughout, but for the system call in submit().
+#include <zsync/uring/uring_engine.hpp>
+
+#include "prepare.hpp"
+#include "retry.hpp"
+#include "ring.hpp"
+
+#include <boost/assert.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <cerrno>
+#include <utility>
+
+#include <sys/socket.h>
+
+namespace zsync
+{
+
+namespace
+{
+
+[[noreturn]] void fail(boost::system::error_code error, const char* what)
+{
+    throw boost::system::system_error(error, what);
+}
+
+} // namespace
+
+bool uring_engine::may_enter() const noexcept
+{
+    return ring_->is_open() && enabled_ && (!one_owner_ || owner_ == std::this_thread::get_id());
+}
+
+// Makes the calling thread the one that runs the ring, where a ring has just one.
+void uring_engine::ensure_owner()
+{
+    if (!one_owner_ || (enabled_ && owner_ == std::this_thread::get_id()))
+        return;
+    if (enabled_)
+    {
+        // The former owner has left, and taken back what was in the kernel but for the library's own polls.
+        if (in_kernel_ != background_in_kernel_)
+            fail({EEXIST, boost::system::system_category()}, "uring_engine: another thread's operations are in flight on this ring");
+        renew_ring(true);
+    }
+    if (const auto error = ring_->enable())
+        fail(error, "io_uring_register");
+    enabled_ = true;
+    owner_ = std::this_thread::get_id();
+}
+
+void uring_engine::renew_ring(bool one_owner)
+{
+    const auto mode = one_owner ? detail::ring_mode::single
+        : one_runner_           ? detail::ring_mode::cooperative
+                                : detail::ring_mode::shared;
+    auto fresh = std::make_unique<detail::ring>();
+    if (const auto error = fresh->open(entries_, mode))
+        fail(error, "io_uring_setup");
+    take_back_all();
+    ring_ = std::move(fresh);
+    one_owner_ = ring_->is_single();
+    enabled_ = !one_owner_;
+}
+
+// Settles every record as given up by the kernel, without asking it: its ring is about to go.
+void uring_engine::take_back_all() noexcept
+{
+    records_.for_each(
+        [this](operation& op)
+        {
+            if (op.where == operation::state::in_kernel)
+                settle(op, -ECANCELED);
+        });
+}
+
+// Takes every record back from the kernel: what was not finished is queued again. The kernel may miss a request that
+// is just changing its state, so the rest is asked again after a while.
+void uring_engine::quiesce() noexcept
+{
+    while (in_kernel_ != 0)
+    {
+        records_.for_each(
+            [this](operation& op)
+            {
+                if (op.where == operation::state::in_kernel && !std::exchange(op.cancel_queued, true))
+                    to_cancel_.push(op);
+            });
+        int result = 0;
+        while (in_kernel_ != 0 && (result != -ETIME || !to_cancel_.empty()))
+        {
+            fill_cancels();
+            result = ring_->submit_and_wait(ring_->publish(), std::chrono::milliseconds(10));
+            reap();
+        }
+    }
+}
+
+// Returns false if the submission queue was full.
+bool uring_engine::fill_cancels() noexcept
+{
+    while (operation* op = to_cancel_.front())
+    {
+        io_uring_sqe* const sqe = ring_->next_sqe();
+        if (!sqe)
+            return false;
+        detail::prepare_cancel(*sqe, op->id, ring_->skips_success());
+        to_cancel_.pop();
+        op->cancel_queued = false;
+    }
+    return true;
+}
+
+// Returns true if there is more than the submission queue could take.
+bool uring_engine::fill() noexcept
+{
+    if (!fill_cancels())
+        return true;
+    while (operation* op = queued_.front())
+    {
+        io_uring_sqe* const sqe = ring_->next_sqe();
+        if (!sqe)
+        {
+            ++counters_.sq_full;
+            return true;
+        }
+        queued_.pop();
+        detail::prepare(*sqe, *op, records_.drained(op->descriptor));
+        enter_kernel(*op);
+    }
+    return false;
+}
+
+int uring_engine::submit(lock& held) noexcept
+{
+    const unsigned count = ring_->publish();
+    ++counters_.ring_enters;
+    ++entering_;
+    held.unlock();
+    const int result = ring_->submit(count);
+    held.lock();
+    --entering_;
+    return result;
+}
+
+// Returns once the kernel has read all entries filled in before the call, and the cancel requests queued before it.
+void uring_engine::hand_over_cancels(lock& held) noexcept
+{
+    while (!to_cancel_.empty() || !ring_->all_consumed())
+    {
+        fill_cancels();
+        if (submit(held) < 0)
+            reap(); // EBUSY, EAGAIN: the kernel wants room for completions
+    }
+}
+
+// Something was queued: a turn that sleeps would not see it. On a shared ring the calling thread hands it over itself;
+// where one thread runs the ring, what is submitted by another would complete late (COOP_TASKRUN) or not at all.
+void uring_engine::prompt(lock& held) noexcept
+{
+    if (sleep_.load(std::memory_order_relaxed) != sleep_state::asleep)
+        return;
+    if (one_runner_ || !finished_.empty())
+    {
+        wake();
+        return;
+    }
+    bool more = true;
+    while (more)
+    {
+        more = fill();
+        if (submit(held) < 0)
+        {
+            wake(); // the turn will try again
+            return;
+        }
+    }
+}
+
+void uring_engine::reap() noexcept
+{
+    counters_.completions += ring_->reap(
+        [this](const io_uring_cqe& cqe)
+        {
+            if (cqe.user_data == detail::no_operation)
+                return;
+            operation* const op = records_.find(detail::from_user_data(cqe.user_data));
+            BOOST_ASSERT(op && op->where == operation::state::in_kernel);
+            if (op->code == opcode::receive && cqe.res >= 0)
+                note_drained(*op, cqe);
+            settle(*op, cqe.res);
+        });
+}
+
+// A socket is empty after a receive unless the kernel says otherwise. The next receive then begins with the wait: its
+// first attempt, which costs as much as the second, would be in vain. Where a kind of socket cannot say (local ones
+// before Linux 6.17) the guess may be wrong; that costs a detour, and changes no result.
+void uring_engine::note_drained(const operation& op, const io_uring_cqe& cqe) noexcept
+{
+    const bool empty = (cqe.flags & IORING_CQE_F_SOCK_NONEMPTY) == 0 && (op.flags & MSG_PEEK) == 0;
+    records_.set_drained(op.descriptor, empty && !op.awaiting_ready && ring_->knows_drained());
+}
+
+// The kernel has let go of a record, with this answer: it is finished, or goes again.
+void uring_engine::settle(operation& op, int result) noexcept
+{
+    --in_kernel_;
+    background_in_kernel_ -= op.background;
+    if (std::exchange(op.cancel_queued, false))
+        to_cancel_.erase(op);
+    // Nearly always: it has done what it was asked, and nothing came first.
+    if (result >= 0 && !op.awaiting_ready) [[likely]]
+    {
+        finish(op, result);
+        return;
+    }
+    if (detail::is_final(op, result))
+    {
+        finish(op, op.result);
+        return;
+    }
+    op.where = operation::state::queued;
+    queued_.push(op);
+    if (!op.background)
+        ++counters_.operations_retried;
+}
+
+void uring_engine::finish(operation& op, int result) noexcept
+{
+    op.result = result;
+    op.where = operation::state::finished;
+    records_.leave(op);
+    finished_.push(op);
+    if (!op.background)
+    {
+        ++counters_.operations_completed;
+        if (op.result == -ECANCELED)
+            ++counters_.operations_cancelled;
+    }
+}
+
+bool uring_engine::cancel_all_on(int descriptor) noexcept
+{
+    bool any = false;
+    records_.for_each_on(descriptor,
+                         [&](operation& op)
+                         {
+                             any = true;
+                             request_cancel(op);
+                         });
+    return any;
+}
+
+void uring_engine::request_cancel(operation& op) noexcept
+{
+    if (std::exchange(op.cancel_requested, true))
+        return;
+    ++counters_.cancels_requested;
+    if (op.where == operation::state::queued)
+    {
+        queued_.erase(op);
+        finish(op, -ECANCELED);
+    }
+    else if (!std::exchange(op.cancel_queued, true))
+    {
+        to_cancel_.push(op);
+    }
+}
+
+void uring_engine::enter_kernel(operation& op) noexcept
+{
+    op.where = operation::state::in_kernel;
+    ++in_kernel_;
+    background_in_kernel_ += op.background;
+}
+
+} // namespace zsync

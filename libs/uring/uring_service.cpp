@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <zsync/uring/detail/uring_service.hpp>
+
+#include <zsync/uring/detail/asio_ops.hpp>
+
+#include <poll.h>
+
+namespace zsync::detail
+{
+
+namespace
+{
+
+uring_engine_options engine_options(const uring_options& options)
+{
+    const int hint = options.concurrency_hint;
+    return {
+        .entries = options.ring_entries,
+        .one_runner = hint == 1 || !hint_locks_scheduler(hint),
+        .one_owner = options.one_thread,
+        .locking = hint_locks_scheduler(hint) && hint_locks_io(hint),
+    };
+}
+
+} // namespace
+
+uring_service::uring_service(boost::asio::execution_context& context, const uring_options& options)
+    : service_base<uring_service>(context),
+      scheduler_(boost::asio::use_service<scheduler>(context)),
+      reactor_(boost::asio::use_service<epoll_reactor>(context)),
+      engine_(engine_options(options))
+{
+    reactor_poll_.code = opcode::poll;
+    reactor_poll_.flags = POLLIN;
+    reactor_poll_.descriptor = epoll_descriptor(reactor_);
+    reactor_poll_.background = true;
+    reactor_poll_.on_complete = [](operation& self, void*) noexcept { static_cast<reactor_poll&>(self).ready = true; };
+    engine_.start(reactor_poll_);
+}
+
+uring_service* uring_service::find(boost::asio::execution_context& context)
+{
+    if (!boost::asio::has_service<uring_service>(context))
+        return nullptr;
+    return &boost::asio::use_service<uring_service>(context);
+}
+
+metrics uring_service::counters() const noexcept
+{
+    metrics now = engine_.counters();
+    now.reactor_runs = reactor_runs_.load();
+    return now;
+}
+
+void uring_service::start(asio_operation& op, operation_id* named, bool is_continuation)
+{
+    if (engine_.stopped())
+    {
+        op.result = -ECANCELED;
+        post(op, is_continuation);
+        return;
+    }
+    // Before the start: another thread may run the handler before this one is back.
+    scheduler_.work_started();
+    try
+    {
+        engine_.start(op, named);
+    }
+    catch (...)
+    {
+        scheduler_.work_finished();
+        throw;
+    }
+}
+
+void uring_service::post(asio_operation& op, bool is_continuation)
+{
+    scheduler_.post_immediate_completion(&op, is_continuation);
+}
+
+void uring_service::run(long usec, scheduler_queue& ready)
+{
+    // A run function was called through io_context&, where nobody will tell when it is left.
+    if (engine_.one_owner() && run_depth_ == 0)
+        engine_.share();
+
+    using std::chrono::microseconds;
+    engine_.turn(usec < 0 ? std::nullopt : std::optional(microseconds(usec)), &ready);
+    if (std::exchange(reactor_poll_.ready, false))
+    {
+        ++reactor_runs_;
+        reactor_.run(0, ready);
+        engine_.start(reactor_poll_);
+    }
+}
+
+void uring_service::interrupt()
+{
+    engine_.wake();
+}
+
+void uring_service::shutdown()
+{
+    scheduler_queue abandoned; // destroys the handlers in it
+    engine_.shutdown(&abandoned);
+    scheduler_.abandon_operations(abandoned);
+}
+
+void uring_service::notify_fork(boost::asio::execution_context::fork_event event)
+{
+    switch (event)
+    {
+    case boost::asio::execution_context::fork_prepare: engine_.prepare_fork(); break;
+    case boost::asio::execution_context::fork_parent: break; // the next turn starts again what was taken back
+    case boost::asio::execution_context::fork_child:
+        engine_.child_after_fork();
+        engine_.replace_descriptor(reactor_poll_, epoll_descriptor(reactor_));
+        break;
+    }
+}
+
+} // namespace zsync::detail
