@@ -142,11 +142,11 @@ private:
 /// What a cancellation_callback<F> is made from: something that constructs an F, which takes the reason or nothing.
 template <class G, class F>
 concept cancellation_function = std::is_constructible_v<F, G> &&
-                                (std::is_invocable_v<F&, boost::system::error_code> || std::is_invocable_v<F&>);
+    (std::is_invocable_v<F&, boost::system::error_code> || std::is_invocable_v<F&>);
 
 /// Calls a function once when cancellation is requested: at once, from the constructor, if the request has been made;
-/// otherwise, also while it is being made, on the thread that makes it. The function takes the
-/// reason or nothing, and must not throw.
+/// otherwise, also while it is being made, on the thread that makes it. The function takes the reason or nothing, and
+/// must not throw.
 ///
 /// The destructor waits for a call that is running on another thread: when it returns, the function is not and will
 /// not be running. From within the call, on its own thread, destruction is allowed and does not wait. Allocates

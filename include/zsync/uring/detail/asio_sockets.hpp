@@ -5,6 +5,7 @@
 // everything that would touch its reactor replaced. Synchronous calls and options are inherited. `reactor_data_` stays
 // null, so that the descriptor never enters epoll.
 
+#include <zsync/uring/detail/asio_actions.hpp>
 #include <zsync/uring/detail/asio_ops.hpp>
 #include <zsync/uring/detail/uring_service.hpp>
 
@@ -14,6 +15,7 @@
 #include <boost/asio/detail/handler_cont_helpers.hpp>
 #include <boost/asio/detail/io_object_impl.hpp>
 #include <boost/asio/detail/reactive_socket_service.hpp>
+#include <boost/asio/detail/socket_ops.hpp>
 #include <boost/asio/query.hpp>
 
 #include <concepts>
