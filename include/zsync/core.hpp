@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <zsync/core/abi.hpp>
 #include <zsync/core/cancellation.hpp>
 #include <zsync/core/engine.hpp>
 #include <zsync/core/error.hpp>

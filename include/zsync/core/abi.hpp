@@ -1,19 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <boost/asio/cancellation_type.hpp> // the smallest public header that brings Asio's configuration
+#include <boost/asio/io_context.hpp> // brings every macro below, with Asio's default where the user set none
 #include <boost/asio/version.hpp>
 
 // Asio's types have another layout with another version or with some of its macros, and some of them cross the border
 // of the compiled library. The name of the symbol below says with which this translation unit was compiled. The library
 // defines the symbol of its own configuration only, so that a mismatch is an undefined reference that names it,
 // instead of a crash. Compile both with the same macros.
-
-#ifndef BOOST_ASIO_RECYCLING_ALLOCATOR_CACHE_SIZE
-#define ZSYNC_ABI_CACHE default
-#else
-#define ZSYNC_ABI_CACHE BOOST_ASIO_RECYCLING_ALLOCATOR_CACHE_SIZE
-#endif
 
 #if defined(BOOST_ASIO_DISABLE_THREADS)
 #define ZSYNC_ABI_THREADS no_threads
@@ -51,7 +45,7 @@
     ZSYNC_ABI_JOIN_(version, threads, tracking, uring, timerfd, exceptions, cache)
 #define ZSYNC_ABI_TAG                                                                                              \
     ZSYNC_ABI_JOIN(BOOST_ASIO_VERSION, ZSYNC_ABI_THREADS, ZSYNC_ABI_TRACKING, ZSYNC_ABI_URING, ZSYNC_ABI_TIMERFD, \
-                   ZSYNC_ABI_EXCEPTIONS, ZSYNC_ABI_CACHE)
+                   ZSYNC_ABI_EXCEPTIONS, BOOST_ASIO_RECYCLING_ALLOCATOR_CACHE_SIZE)
 
 extern "C" const char ZSYNC_ABI_TAG;
 
