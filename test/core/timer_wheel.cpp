@@ -287,7 +287,7 @@ BOOST_DATA_TEST_CASE(random_steps_agree_with_a_multimap, boost::unit_test::data:
     // Insert, re-arm, cancel, cancel what is due, and expire after gaps from nanoseconds to years.
     struct node : timer
     {
-        std::multimap<time_point, node*>::iterator place;
+        typename std::multimap<time_point, node*>::iterator place;
         bool in_model = false;
     };
     std::mt19937_64 random(static_cast<unsigned>(seed));
