@@ -7,13 +7,25 @@
 namespace zsync::detail
 {
 
+namespace
+{
+
+// A wake-up says what happened, and the kernel lets pass those that say nothing a poll waits for. It does not count
+// POLLPRI among that (Linux 6.18): urgent data alone would never end a poll. They all say POLLRDBAND beside it.
+unsigned events_to_poll(std::uint32_t events) noexcept
+{
+    return events & POLLPRI ? events | POLLRDBAND : events;
+}
+
+} // namespace
+
 void prepare(io_uring_sqe& sqe, const operation& op, bool poll_first) noexcept
 {
     io_uring_sqe* const entry = &sqe;
     const auto flags = static_cast<int>(op.flags);
-    if (op.awaiting_ready)
+    if (op.awaited)
     {
-        io_uring_prep_poll_add(entry, op.descriptor, op.ready_first);
+        io_uring_prep_poll_add(entry, op.descriptor, events_to_poll(op.awaited));
     }
     else
     {
@@ -45,7 +57,7 @@ void prepare(io_uring_sqe& sqe, const operation& op, bool poll_first) noexcept
         case opcode::connect:
             io_uring_prep_connect(entry, op.descriptor, static_cast<const sockaddr*>(op.address), op.length);
             break;
-        case opcode::poll: io_uring_prep_poll_add(entry, op.descriptor, op.flags); break;
+        case opcode::poll: io_uring_prep_poll_add(entry, op.descriptor, events_to_poll(op.flags)); break;
         }
         if (op.code == opcode::read || op.code == opcode::write)
             entry->rw_flags = flags;
@@ -71,13 +83,14 @@ std::uint32_t readiness_of(const operation& op) noexcept
     case opcode::receive_message: return op.flags & MSG_OOB ? POLLPRI : POLLIN;
     case opcode::accept: return POLLIN;
     case opcode::send:
-    case opcode::send_message:
-    case opcode::connect: return POLLOUT;
+    case opcode::send_message: return POLLOUT;
     // A caller that asked not to wait is told so.
     case opcode::read:
     case opcode::readv: return op.flags & RWF_NOWAIT ? 0 : POLLIN;
     case opcode::write:
     case opcode::writev: return op.flags & RWF_NOWAIT ? 0 : POLLOUT;
+    // Of a local socket: its listener has no room, and nothing tells when it has.
+    case opcode::connect:
     case opcode::nop:
     case opcode::poll: break;
     }

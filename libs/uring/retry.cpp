@@ -4,6 +4,7 @@
 #include "prepare.hpp"
 
 #include <cerrno>
+#include <utility>
 
 #include <poll.h>
 #include <sys/socket.h>
@@ -22,8 +23,7 @@ bool finish(operation& op, int result) noexcept
 
 bool wait_first(operation& op, std::uint32_t events) noexcept
 {
-    op.ready_first = events;
-    op.awaiting_ready = true;
+    op.awaited = events;
     return false;
 }
 
@@ -34,6 +34,20 @@ int pending_error(int descriptor) noexcept
     return ::getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &size) < 0 ? errno : error;
 }
 
+// The ring takes a wake-up's word, and those for any data speak of urgent data too: poll(2) knows.
+int events_now(int descriptor, std::uint32_t events) noexcept
+{
+    pollfd one{descriptor, static_cast<short>(events), 0};
+    return ::poll(&one, 1, 0) < 0 ? 0 : one.revents;
+}
+
+bool is_connected(int descriptor) noexcept
+{
+    sockaddr_storage peer;
+    socklen_t size = sizeof peer;
+    return ::getpeername(descriptor, reinterpret_cast<sockaddr*>(&peer), &size) == 0;
+}
+
 } // namespace
 
 bool is_final(operation& op, int result) noexcept
@@ -42,29 +56,43 @@ bool is_final(operation& op, int result) noexcept
     if (op.cancel_requested)
     {
         // A wait that came first has moved nothing: its success is not the operation's.
-        const bool waited = op.awaiting_ready && result >= 0;
+        const bool waited = op.awaited && result >= 0;
         return finish(op, given_up || waited ? -ECANCELED : result);
     }
 
-    if (op.awaiting_ready)
+    const std::uint32_t polled = op.awaited ? op.awaited : op.code == opcode::poll ? op.flags : 0;
+    if (result > 0 && polled & POLLPRI)
+    {
+        result = events_now(op.descriptor, polled);
+        if (result == 0)
+            return false;
+    }
+
+    if (op.awaited)
     {
         if (result == -ECANCELED || result == -EINTR)
             return false;
         if (result < 0)
             return finish(op, result);
-        if (op.connecting)
-            return finish(op, -pending_error(op.descriptor));
-        op.awaiting_ready = false;
+        if (std::exchange(op.connecting, false))
+        {
+            const int error = pending_error(op.descriptor);
+            if (error || is_connected(op.descriptor))
+                return finish(op, -error);
+            // It had not begun: a local listener without room.
+        }
+        op.awaited = 0;
         return false;
     }
 
-    if (!given_up)
-        return finish(op, result);
-    if (op.code == opcode::connect)
+    // EINPROGRESS: kernels that do not wait for descriptors that do not block.
+    if (op.code == opcode::connect && (result == -ECANCELED || result == -EINTR || result == -EINPROGRESS))
     {
         op.connecting = true;
         return wait_first(op, POLLOUT);
     }
+    if (!given_up)
+        return finish(op, result);
     if (result == -EAGAIN)
     {
         const std::uint32_t events = readiness_of(op);

@@ -6,6 +6,7 @@
 
 #include <liburing.h>
 
+#include <cerrno>
 #include <chrono>
 #include <optional>
 
@@ -13,12 +14,19 @@ namespace zsync::detail
 {
 
 /// Says who may enter a ring, which decides its flags.
-enum class ring_mode
+enum class ring_mode : int
 {
     shared,      ///< any thread submits and waits: no task-run flag
     cooperative, ///< one thread at a time waits; it alone submits: COOP_TASKRUN
     single       ///< one thread for the ring's life: SINGLE_ISSUER and DEFER_TASKRUN
 };
+
+/// Says whether a call that entered the ring succeeded, or failed in a way that trying again mends. EINTR: a signal.
+/// ETIME: the timeout. EBUSY, EAGAIN: the kernel wants its completions reaped first, or has no memory now.
+constexpr bool is_passing(int result) noexcept
+{
+    return result >= 0 || result == -EINTR || result == -ETIME || result == -EBUSY || result == -EAGAIN;
+}
 
 /// The two queues that user space shares with the kernel, and the system call that drives them.
 ///

@@ -7,6 +7,7 @@
 #include <boost/system/system_error.hpp>
 
 #include <cerrno>
+#include <thread>
 #include <utility>
 
 #include <sys/eventfd.h>
@@ -49,7 +50,7 @@ uring_engine::uring_engine(const uring_engine_options& options)
       one_owner_(options.one_owner),
       one_runner_(options.one_runner || options.one_owner)
 {
-    renew_ring(one_owner_);
+    renew_ring(mode());
     wake_descriptor_ = make_wake_descriptor();
     wake_poll_.engine = this;
     wake_poll_.code = opcode::poll;
@@ -80,7 +81,7 @@ void uring_engine::start(operation& op, operation_id* id)
     lock held(mutex_);
     records_.enter(op);
     op.cancel_requested = op.cancel_queued = op.connecting = false;
-    op.awaiting_ready = op.ready_first != 0;
+    op.awaited = op.ready_first;
     if (id)
         *id = op.id;
     queued_.push(op);
@@ -141,7 +142,11 @@ void uring_engine::detach_descriptor(int descriptor) noexcept
         // Another thread owns the ring. Entries are filled in by its turn only, which hands them over at once: all
         // there is to wait for is the moment between the two. The cancel requests go by id, not by descriptor.
         while (entering_ != 0 && !ring_->all_consumed())
+        {
+            held.unlock(); // whose system call failed must get out of it
             std::this_thread::yield();
+            held.lock();
+        }
     }
     prompt(held);
 }
@@ -167,13 +172,14 @@ void uring_engine::woken() noexcept
 std::size_t uring_engine::turn(std::optional<std::chrono::microseconds> timeout, void* sink)
 {
     lock held(mutex_);
-    ensure_owner();
+    become_runner(held);
     while (fill())
         if (submit(held) < 0)
             break;
 
     const bool may_wait =
-        (!timeout || timeout->count() > 0) && finished_.empty() && !ring_->has_completions() && !stopped_;
+        (!timeout || timeout->count() > 0) && finished_.empty() && queued_.empty() && !ring_->has_completions()
+        && !stopped_;
     auto expected = sleep_state::awake;
     const bool asleep = may_wait && sleep_.compare_exchange_strong(expected, sleep_state::asleep);
 
@@ -199,9 +205,7 @@ std::size_t uring_engine::turn(std::optional<std::chrono::microseconds> timeout,
     held.unlock();
     const std::size_t delivered = deliver(finished, sink);
 
-    // EINTR: a signal. ETIME: the timeout. EBUSY, EAGAIN: the kernel wants its completions reaped first, or has no
-    // memory now; the next turn tries again.
-    if (result < 0 && result != -EINTR && result != -ETIME && result != -EBUSY && result != -EAGAIN)
+    if (!detail::is_passing(result))
         fail(from_errno(-result), "io_uring_enter");
     return delivered;
 }
@@ -217,7 +221,7 @@ void uring_engine::share()
 {
     lock held(mutex_);
     if (one_owner_)
-        renew_ring(false);
+        renew_ring(detail::ring_mode::cooperative);
 }
 
 void uring_engine::prepare_fork()
@@ -239,7 +243,7 @@ void uring_engine::child_after_fork()
         return;
 
     replace_descriptor(wake_poll_, wake_descriptor_);
-    renew_ring(one_owner_);
+    renew_ring(mode());
 }
 
 void uring_engine::replace_descriptor(operation& op, int descriptor)
@@ -274,8 +278,8 @@ std::size_t uring_engine::deliver(queue finished, void* sink) noexcept
     while (operation* op = finished.pop())
     {
         op->where = operation::state::idle;
+        count += !op->background;
         op->on_complete(*op, sink);
-        ++count;
     }
     return count;
 }

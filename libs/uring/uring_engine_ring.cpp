@@ -3,6 +3,8 @@
 // held throughout, but for the system call in submit().
 #include <zsync/uring/uring_engine.hpp>
 
+#include <zsync/core/thread_number.hpp>
+
 #include "prepare.hpp"
 #include "retry.hpp"
 #include "ring.hpp"
@@ -11,6 +13,7 @@
 #include <boost/system/system_error.hpp>
 
 #include <cerrno>
+#include <thread>
 #include <utility>
 
 #include <sys/socket.h>
@@ -30,32 +33,60 @@ namespace
 
 bool uring_engine::may_enter() const noexcept
 {
-    return ring_->is_open() && enabled_ && (!one_owner_ || owner_ == std::this_thread::get_id());
+    return ring_->is_open() && enabled_ && (!one_owner_ || runner_ == this_thread_number());
 }
 
-// Makes the calling thread the one that runs the ring, where a ring has just one.
-void uring_engine::ensure_owner()
+detail::ring_mode uring_engine::mode() const noexcept
 {
-    if (!one_owner_ || (enabled_ && owner_ == std::this_thread::get_id()))
+    if (one_owner_)
+        return detail::ring_mode::single;
+    return cooperative_ ? detail::ring_mode::cooperative : detail::ring_mode::shared;
+}
+
+// The calling thread is about to take a turn.
+void uring_engine::become_runner(lock& held)
+{
+    if (one_owner_)
+        return become_owner();
+    const std::uint64_t self = this_thread_number();
+    if (std::exchange(runner_, self) == self || one_runner_ || !cooperative_ || in_kernel_ == background_in_kernel_)
+        return;
+
+    // What the former runner has submitted would complete when it next enters the kernel: by itself, or because a clock
+    // tick makes it, which is what taking the records back may wait for now, once.
+    while (entering_ != 0)
+    {
+        held.unlock();
+        std::this_thread::yield();
+        held.lock();
+    }
+    quiesce();
+    cooperative_ = false;
+    renew_ring(detail::ring_mode::shared);
+}
+
+// Makes the calling thread the one that runs a ring with a single owner.
+void uring_engine::become_owner()
+{
+    const std::uint64_t self = this_thread_number();
+    if (enabled_ && runner_ == self)
         return;
     if (enabled_)
     {
         // The former owner has left, and taken back what was in the kernel but for the library's own polls.
         if (in_kernel_ != background_in_kernel_)
-            fail({EEXIST, boost::system::system_category()}, "uring_engine: another thread's operations are in flight on this ring");
-        renew_ring(true);
+            fail({EEXIST, boost::system::system_category()},
+                 "uring_engine: another thread's operations are in flight on this ring");
+        renew_ring(detail::ring_mode::single);
     }
     if (const auto error = ring_->enable())
         fail(error, "io_uring_register");
     enabled_ = true;
-    owner_ = std::this_thread::get_id();
+    runner_ = self;
 }
 
-void uring_engine::renew_ring(bool one_owner)
+void uring_engine::renew_ring(detail::ring_mode mode)
 {
-    const auto mode = one_owner ? detail::ring_mode::single
-        : one_runner_           ? detail::ring_mode::cooperative
-                                : detail::ring_mode::shared;
     auto fresh = std::make_unique<detail::ring>();
     if (const auto error = fresh->open(entries_, mode))
         fail(error, "io_uring_setup");
@@ -94,6 +125,8 @@ void uring_engine::quiesce() noexcept
             fill_cancels();
             result = ring_->submit_and_wait(ring_->publish(), std::chrono::milliseconds(10));
             reap();
+            if (!detail::is_passing(result)) // somebody has closed the ring: the kernel lets go by itself
+                return take_back_all();
         }
     }
 }
@@ -127,7 +160,7 @@ bool uring_engine::fill() noexcept
             return true;
         }
         queued_.pop();
-        detail::prepare(*sqe, *op, records_.drained(op->descriptor));
+        detail::prepare(*sqe, *op, op->waits_when_drained && records_.drained(op->descriptor));
         enter_kernel(*op);
     }
     return false;
@@ -151,8 +184,11 @@ void uring_engine::hand_over_cancels(lock& held) noexcept
     while (!to_cancel_.empty() || !ring_->all_consumed())
     {
         fill_cancels();
-        if (submit(held) < 0)
-            reap(); // EBUSY, EAGAIN: the kernel wants room for completions
+        const int result = submit(held);
+        if (result < 0)
+            reap(); // the kernel may want room for completions
+        if (!detail::is_passing(result))
+            return;
     }
 }
 
@@ -162,7 +198,7 @@ void uring_engine::prompt(lock& held) noexcept
 {
     if (sleep_.load(std::memory_order_relaxed) != sleep_state::asleep)
         return;
-    if (one_runner_ || !finished_.empty())
+    if (cooperative_ || !finished_.empty())
     {
         wake();
         return;
@@ -188,19 +224,18 @@ void uring_engine::reap() noexcept
                 return;
             operation* const op = records_.find(detail::from_user_data(cqe.user_data));
             BOOST_ASSERT(op && op->where == operation::state::in_kernel);
-            if (op->code == opcode::receive && cqe.res >= 0)
+            if (op->waits_when_drained && cqe.res >= 0)
                 note_drained(*op, cqe);
             settle(*op, cqe.res);
         });
 }
 
-// A socket is empty after a receive unless the kernel says otherwise. The next receive then begins with the wait: its
-// first attempt, which costs as much as the second, would be in vain. Where a kind of socket cannot say (local ones
+// A socket is empty after a receive unless the kernel says otherwise, and the next attempt would be in vain. Where a kind of socket cannot say (local ones
 // before Linux 6.17) the guess may be wrong; that costs a detour, and changes no result.
 void uring_engine::note_drained(const operation& op, const io_uring_cqe& cqe) noexcept
 {
     const bool empty = (cqe.flags & IORING_CQE_F_SOCK_NONEMPTY) == 0 && (op.flags & MSG_PEEK) == 0;
-    records_.set_drained(op.descriptor, empty && !op.awaiting_ready && ring_->knows_drained());
+    records_.set_drained(op.descriptor, empty && !op.awaited && ring_->knows_drained());
 }
 
 // The kernel has let go of a record, with this answer: it is finished, or goes again.
@@ -211,7 +246,7 @@ void uring_engine::settle(operation& op, int result) noexcept
     if (std::exchange(op.cancel_queued, false))
         to_cancel_.erase(op);
     // Nearly always: it has done what it was asked, and nothing came first.
-    if (result >= 0 && !op.awaiting_ready) [[likely]]
+    if (result >= 0 && !op.awaited && op.code != opcode::poll) [[likely]]
     {
         finish(op, result);
         return;

@@ -46,6 +46,10 @@ struct operation_link
 /// starting an operation allocates nothing. From engine::start() until `on_complete` is called, the record and all
 /// that it points to (buffers, iovecs, msghdr, addresses) belong to the engine and the kernel: they must neither move
 /// nor be freed. The first group of members is the request, `result` the answer, the rest the engine's own.
+///
+/// `waits_when_drained` lets an engine skip a receive's first attempt where the last one took all there was. On local
+/// sockets an attempt in vain costs as much as one that is not (measured: 8 % of a message). On TCP it does the
+/// connection's housekeeping, and skipping it costs 4 % of a request instead.
 struct operation
 {
     /// Called once, by the thread that runs the engine, after the engine has let go of the record (which may be freed
@@ -63,6 +67,7 @@ struct operation
     std::uint64_t offset = current_position;
     void* address_length = nullptr;         ///< accept: the socklen_t beside `address`, or null
     std::uint32_t ready_first = 0;          ///< poll(2) events to wait for before the operation proper; 0: none
+    bool waits_when_drained = false;        ///< a receive: see below
     completion_function on_complete = nullptr;
 
     std::int32_t result = 0; ///< at least 0: bytes, a descriptor, poll events; below 0: a negated errno
@@ -79,11 +84,11 @@ struct operation
     operation_link queue;         ///< queued, to be cancelled, or finished
     operation_link on_descriptor; ///< all that is in flight on `descriptor`
     operation_id id;
+    std::uint32_t awaited = 0; ///< poll(2) events that the kernel waits for before the operation proper; 0: none
     state where = state::idle;
     bool cancel_requested = false;
     bool cancel_queued = false;  ///< its cancel request waits to be handed to the kernel
     bool background = false;     ///< the library's own: points to no memory, and may be dropped with its ring
-    bool awaiting_ready = false; ///< the kernel holds the poll that comes before the operation proper
     bool connecting = false;     ///< connect(2) has been issued: what remains is to wait and to ask for SO_ERROR
 };
 

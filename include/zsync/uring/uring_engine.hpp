@@ -7,7 +7,6 @@
 
 #include <atomic>
 #include <memory>
-#include <thread>
 
 struct io_uring_cqe;
 
@@ -17,6 +16,7 @@ namespace zsync
 namespace detail
 {
 class ring;
+enum class ring_mode : int;
 }
 
 /// Says how an engine's ring is used, and so how it is to be set up.
@@ -25,7 +25,9 @@ struct uring_engine_options
     /// Entries of the submission queue; the kernel rounds up to a power of two and clamps.
     unsigned entries = 256;
 
-    /// One thread takes all turns. It alone submits, and the ring does not interrupt it (COOP_TASKRUN, Linux 5.19).
+    /// One thread at a time takes the turns. It alone submits, and completions do not interrupt it (COOP_TASKRUN, Linux
+    /// 5.19). Without this promise the ring begins in the same way, because most programs have one thread, and is
+    /// changed for one that several threads can share when a second thread takes a turn with operations in flight.
     bool one_runner = false;
 
     /// Beyond that, the runner is a single thread as long as something of the user's is in flight, and it calls leave()
@@ -107,8 +109,10 @@ private:
 
     // The lock is held in all of these; submit() lets go of it while it is in the kernel.
     bool may_enter() const noexcept;
-    void ensure_owner();
-    void renew_ring(bool one_owner);
+    void become_runner(lock& held);
+    void become_owner();
+    void renew_ring(detail::ring_mode mode);
+    detail::ring_mode mode() const noexcept;
     void quiesce() noexcept;
     bool fill_cancels() noexcept;
     bool fill() noexcept;
@@ -136,11 +140,12 @@ private:
     std::unique_ptr<detail::ring> ring_;
     const unsigned entries_;
     std::atomic<bool> one_owner_;
-    const bool one_runner_;
-    bool enabled_ = true; // false: a ring whose one owner is not known yet
-    int entering_ = 0;              // threads between having published entries and having submitted them
+    const bool one_runner_;   // promised
+    bool cooperative_ = true; // the ring is one for one runner
+    bool enabled_ = true;     // false: a ring whose one owner is not known yet
+    int entering_ = 0;        // threads between having published entries and having submitted them
     std::atomic<bool> stopped_{false};
-    std::thread::id owner_;
+    std::uint64_t runner_ = 0; // this_thread_number() of who took the last turn, or owns the ring
     std::atomic<sleep_state> sleep_{sleep_state::awake};
 
     in_flight records_;

@@ -253,6 +253,7 @@ private:
         memory.p = new (memory.v) op(handler, io_executor, std::forward<Arguments>(arguments)...);
         op& started = *memory.p;
         started.descriptor = impl.socket_;
+        started.waits_when_drained = impl.protocol_.family() == AF_UNIX;
         started.describe(started);
 
         BOOST_ASIO_HANDLER_CREATION((this->reactor_.context(), started, "socket", &impl, impl.socket_, name));
