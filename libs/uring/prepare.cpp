@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "prepare.hpp"
 
+#include <cerrno>
+
 #include <poll.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 namespace zsync::detail
@@ -73,6 +76,15 @@ void prepare_cancel(io_uring_sqe& sqe, operation_id id, bool skip_success) noexc
     if (skip_success)
         sqe.flags |= IOSQE_CQE_SKIP_SUCCESS;
     sqe.user_data = no_operation;
+}
+
+int try_send(const operation& op) noexcept
+{
+    const auto flags = static_cast<int>(op.flags | MSG_DONTWAIT);
+    const ssize_t result = op.code == opcode::send
+        ? ::send(op.descriptor, op.address, op.length, flags)
+        : ::sendmsg(op.descriptor, static_cast<const msghdr*>(op.address), flags);
+    return result < 0 ? -errno : static_cast<int>(result);
 }
 
 std::uint32_t readiness_of(const operation& op) noexcept

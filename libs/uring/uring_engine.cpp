@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <zsync/uring/uring_engine.hpp>
 
+#include <zsync/core/direction.hpp>
+
 #include "ring.hpp"
 
 #include <boost/assert.hpp>
@@ -10,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include <fcntl.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -82,12 +85,23 @@ void uring_engine::start(operation& op, operation_id* id)
     records_.enter(op);
     op.cancel_requested = op.cancel_queued = op.connecting = false;
     op.awaited = op.ready_first;
+    op.way = direction_of(op);
     if (id)
         *id = op.id;
-    queued_.push(op);
-    op.where = operation::state::queued;
     if (!op.background)
         ++counters_.operations_started;
+    if (op.code == opcode::poll && !records_.pollable(op.descriptor))
+    {
+        finish(op, -EOPNOTSUPP); // as epoll has it; a ring would call it ready
+    }
+    else if (records_.take_way(op))
+    {
+        enqueue(op);
+    }
+    else
+    {
+        op.where = operation::state::held;
+    }
     prompt(held);
 }
 
@@ -114,8 +128,11 @@ try
     struct stat file;
     if (::fstat(descriptor, &file) < 0)
         return from_errno(errno);
+    // Not even a descriptor, to whoever would do something with it; epoll refuses it likewise.
+    if (!S_ISSOCK(file.st_mode) && (::fcntl(descriptor, F_GETFL) & O_PATH))
+        return from_errno(EBADF);
     lock held(mutex_);
-    if (!records_.attach(descriptor, {file.st_dev, file.st_ino}))
+    if (!records_.attach(descriptor, {file.st_dev, file.st_ino}, !S_ISREG(file.st_mode) && !S_ISDIR(file.st_mode)))
         return from_errno(EEXIST);
     return {};
 }
@@ -124,9 +141,18 @@ catch (const std::bad_alloc&)
     return from_errno(ENOMEM);
 }
 
+void uring_engine::try_sends(int descriptor) noexcept
+{
+    lock held(mutex_);
+    try_sends_on(descriptor);
+    if (!finished_.empty())
+        prompt(held);
+}
+
 void uring_engine::detach_descriptor(int descriptor) noexcept
 {
     lock held(mutex_);
+    try_sends_on(descriptor);
     const bool anything = cancel_all_on(descriptor);
     records_.detach(descriptor);
     if (!anything || stopped_)

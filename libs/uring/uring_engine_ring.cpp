@@ -256,8 +256,7 @@ void uring_engine::settle(operation& op, int result) noexcept
         finish(op, op.result);
         return;
     }
-    op.where = operation::state::queued;
-    queued_.push(op);
+    enqueue(op);
     if (!op.background)
         ++counters_.operations_retried;
 }
@@ -268,12 +267,41 @@ void uring_engine::finish(operation& op, int result) noexcept
     op.where = operation::state::finished;
     records_.leave(op);
     finished_.push(op);
+    if (operation* const next = records_.give_way(op))
+        enqueue(*next);
     if (!op.background)
     {
         ++counters_.operations_completed;
         if (op.result == -ECANCELED)
             ++counters_.operations_cancelled;
     }
+}
+
+void uring_engine::enqueue(operation& op) noexcept
+{
+    op.where = operation::state::queued;
+    queued_.push(op);
+}
+
+void uring_engine::try_sends_on(int descriptor) noexcept
+{
+    bool more = true;
+    records_.for_each_on(descriptor,
+                         [&](operation& op)
+                         {
+                             const bool send = op.code == opcode::send || op.code == opcode::send_message;
+                             if (!more || !send || op.cancel_requested)
+                                 return;
+                             more = op.where == operation::state::queued && !op.awaited;
+                             if (!more)
+                                 return;
+                             const int result = detail::try_send(op);
+                             more = result != -EAGAIN && result != -EINTR;
+                             if (!more)
+                                 return;
+                             queued_.erase(op);
+                             finish(op, result);
+                         });
 }
 
 bool uring_engine::cancel_all_on(int descriptor) noexcept
@@ -296,6 +324,10 @@ void uring_engine::request_cancel(operation& op) noexcept
     if (op.where == operation::state::queued)
     {
         queued_.erase(op);
+        finish(op, -ECANCELED);
+    }
+    else if (op.where == operation::state::held)
+    {
         finish(op, -ECANCELED);
     }
     else if (!std::exchange(op.cancel_queued, true))

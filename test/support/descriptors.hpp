@@ -98,8 +98,8 @@ struct loopback_listener
         address.sin_family = AF_INET;
         address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         socklen_t size = sizeof address;
-        if (::bind(socket.get(), name(), size) != 0 || ::listen(socket.get(), backlog) != 0
-            || ::getsockname(socket.get(), name(), &size) != 0)
+        if (::bind(socket.get(), name(), size) != 0 || ::listen(socket.get(), backlog) != 0 ||
+            ::getsockname(socket.get(), name(), &size) != 0)
             throw std::system_error(errno, std::system_category(), "listener");
     }
 

@@ -80,6 +80,33 @@ public:
         }
     }
 
+    /// Takes the way that a record has noted, if it is free on its descriptor. Returns false if another record has it:
+    /// this one is then to be held until give_way() returns it.
+    bool take_way(operation& op) noexcept
+    {
+        if (op.way == direction::none || op.descriptor < 0)
+            return true;
+        operation*& owner = owner_of_way(op);
+        if (owner)
+            return false;
+        owner = &op;
+        return true;
+    }
+
+    /// Gives the way of a record that has left to the oldest that is held for it, and returns that, or null.
+    operation* give_way(const operation& op) noexcept
+    {
+        if (op.way == direction::none || op.descriptor < 0)
+            return nullptr;
+        operation*& owner = owner_of_way(op);
+        if (owner != &op)
+            return nullptr;
+        owner = descriptors_[static_cast<std::size_t>(op.descriptor)].operations.front();
+        while (owner && (owner->where != operation::state::held || owner->way != op.way))
+            owner = descriptor_list::next(*owner);
+        return owner;
+    }
+
     /// Says what file a number stood for when it was attached, by fstat(2)'s device and inode: somebody may have closed
     /// it behind our back, and the number been given to another file.
     struct file_identity
@@ -93,15 +120,24 @@ public:
     /// Notes that a descriptor is in use. Returns false if this very file is attached already by that number.
     ///
     /// @throws std::bad_alloc
-    bool attach(int descriptor, const file_identity& file)
+    /// @param pollable whether waiting for it means anything: not so for files and directories.
+    bool attach(int descriptor, const file_identity& file, bool pollable = true)
     {
         entry& place = at(descriptor);
         if (place.attached && place.file == file)
             return false;
         place.attached = true;
+        place.pollable = pollable;
         place.file = file;
         place.drained = false;
         return true;
+    }
+
+    /// False only for what was attached as not to be waited for.
+    bool pollable(int descriptor) const noexcept
+    {
+        return !knows(descriptor) || !descriptors_[static_cast<std::size_t>(descriptor)].attached
+            || descriptors_[static_cast<std::size_t>(descriptor)].pollable;
     }
 
     /// Says whether the last receive on a descriptor took all there was, so that the next will have to wait.
@@ -135,14 +171,21 @@ private:
     struct entry
     {
         descriptor_list operations;
+        operation* owner_of_way[2] = {}; // by direction: the one transfer that the kernel may see
         file_identity file;
         bool attached = false;
+        bool pollable = true;
         bool drained = false;
     };
 
     bool knows(int descriptor) const noexcept
     {
         return descriptor >= 0 && static_cast<std::size_t>(descriptor) < descriptors_.size();
+    }
+
+    operation*& owner_of_way(const operation& op) noexcept
+    {
+        return descriptors_[static_cast<std::size_t>(op.descriptor)].owner_of_way[static_cast<std::size_t>(op.way)];
     }
 
     entry& at(int descriptor)

@@ -24,6 +24,14 @@ enum class opcode : std::uint8_t
     poll             ///< waits until one of the poll(2) events in `flags` holds; completes with those that do
 };
 
+/// The way bytes go; see direction_of().
+enum class direction : std::uint8_t
+{
+    in,
+    out,
+    none
+};
+
 /// Names an operation in flight. Stays harmless after the operation has completed: a stale id names nothing.
 struct operation_id
 {
@@ -76,6 +84,7 @@ struct operation
     enum class state : std::uint8_t
     {
         idle,     ///< not the engine's
+        held,     ///< waits for an earlier transfer in the same direction on the same descriptor
         queued,   ///< waits to be handed to the kernel
         in_kernel,
         finished  ///< has its result; waits for the next turn
@@ -86,6 +95,7 @@ struct operation
     operation_id id;
     std::uint32_t awaited = 0; ///< poll(2) events that the kernel waits for before the operation proper; 0: none
     state where = state::idle;
+    direction way = direction::none; ///< in which it waits for its turn
     bool cancel_requested = false;
     bool cancel_queued = false;  ///< its cancel request waits to be handed to the kernel
     bool background = false;     ///< the library's own: points to no memory, and may be dropped with its ring

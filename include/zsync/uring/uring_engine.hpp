@@ -66,6 +66,11 @@ public:
     void wake() noexcept override;
     metrics counters() const noexcept override;
 
+    /// Tries, by system call, the sends that were started on a descriptor and that the kernel has not seen. To be called
+    /// before what a program expects to come after them: a shutdown(2), or a send of its own. detach_descriptor() does
+    /// so too.
+    void try_sends(int descriptor) noexcept;
+
     /// Says whether the ring belongs to one thread at a time. Any thread.
     bool one_owner() const noexcept { return one_owner_; }
 
@@ -120,6 +125,8 @@ private:
     void prompt(lock& held) noexcept;
     void reap() noexcept;
     bool cancel_all_on(int descriptor) noexcept;
+    void enqueue(operation& op) noexcept;
+    void try_sends_on(int descriptor) noexcept;
     void request_cancel(operation& op) noexcept;
     void enter_kernel(operation& op) noexcept;
     void note_drained(const operation& op, const io_uring_cqe& cqe) noexcept;

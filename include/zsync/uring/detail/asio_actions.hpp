@@ -14,9 +14,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdint>
 #include <memory>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -133,7 +135,7 @@ class receive_action : transfer_result
 public:
     receive_action(const Sequence& buffers, int flags) : buffers_(buffers), flags_(flags) {}
 
-    bool nothing_to_do() const noexcept { return buffers_.empty(); }
+    bool done_at_once(operation&) const noexcept { return buffers_.empty(); }
 
     void describe(operation& op) noexcept
     {
@@ -163,7 +165,7 @@ class send_action : transfer_result
 public:
     send_action(const Sequence& buffers, int flags) : buffers_(buffers), flags_(flags) {}
 
-    bool nothing_to_do() const noexcept { return buffers_.empty(); }
+    bool done_at_once(operation&) const noexcept { return buffers_.empty(); }
 
     void describe(operation& op) noexcept
     {
@@ -188,7 +190,7 @@ class ready_action
 public:
     explicit ready_action(std::uint32_t events) noexcept : events_(events) {}
 
-    bool nothing_to_do() const noexcept { return false; }
+    bool done_at_once(operation&) const noexcept { return false; }
 
     void describe(operation& op) const noexcept
     {
@@ -225,7 +227,19 @@ class connect_action
 public:
     explicit connect_action(const Endpoint& peer) : peer_(peer) {}
 
-    bool nothing_to_do() const noexcept { return false; }
+    /// A local connect never takes time: it succeeds, or fails at once where the ring would wait for room in the
+    /// listener's queue.
+    bool done_at_once(operation& op) noexcept
+    {
+        if (peer_.protocol().family() != AF_UNIX)
+            return false;
+        const int mode = ::fcntl(op.descriptor, F_GETFL);
+        ::fcntl(op.descriptor, F_SETFL, mode | O_NONBLOCK);
+        const auto* const address = static_cast<const sockaddr*>(peer_.data());
+        op.result = ::connect(op.descriptor, address, static_cast<socklen_t>(peer_.size())) < 0 ? -errno : 0;
+        ::fcntl(op.descriptor, F_SETFL, mode);
+        return true;
+    }
 
     void describe(operation& op) noexcept
     {
@@ -251,7 +265,7 @@ class accept_base
 public:
     using endpoint_type = typename Protocol::endpoint;
 
-    bool nothing_to_do() const noexcept { return false; }
+    bool done_at_once(operation&) const noexcept { return false; }
 
     void describe(operation& op) noexcept
     {

@@ -35,9 +35,10 @@ protected:
 
 /// One asynchronous operation: its record, its Action, its handler and the work that keeps its executors alive.
 ///
-/// An Action has nothing_to_do(): completes at once with success; describe(record): says what to ask, once it is where
-/// it will stay; outcome(handler, record, wanted): binds what the handler is told (wanted: false if it will not be
-/// called, because its context is being destroyed).
+/// An Action has describe(record): says what to ask, once it is where it will stay; done_at_once(record): true if the
+/// record's result is there already, without the kernel or after a call that does not wait; outcome(handler, record,
+/// wanted): binds what the handler is told (wanted: false if it will not be called, because its context is being
+/// destroyed).
 template <class Action, class Handler, class IoExecutor>
 class socket_operation final : public asio_operation, public Action
 {

@@ -151,6 +151,24 @@ public:
         return ec = {};
     }
 
+    // What was started before a shutdown or a synchronous send goes out before it, as it would with Asio, which tries at
+    // once.
+    error_code shutdown(implementation_type& impl, boost::asio::socket_base::shutdown_type what, error_code& ec)
+    {
+        if (ring_ && this->is_open(impl))
+            ring_->engine().try_sends(impl.socket_);
+        return base::shutdown(impl, what, ec);
+    }
+
+    template <class Buffers>
+    std::size_t send(implementation_type& impl, const Buffers& buffers, boost::asio::socket_base::message_flags flags,
+                     error_code& ec)
+    {
+        if (ring_ && this->is_open(impl))
+            ring_->engine().try_sends(impl.socket_);
+        return base::send(impl, buffers, flags, ec);
+    }
+
     template <class Handler, class IoExecutor>
     void async_wait(implementation_type& impl, boost::asio::socket_base::wait_type what, Handler& handler,
                     const IoExecutor& io_executor)
@@ -209,9 +227,7 @@ public:
     void async_connect(implementation_type& impl, const endpoint_type& peer, Handler& handler,
                        const IoExecutor& io_executor)
     {
-        // A local connect never takes time: it succeeds, or fails at once where the ring would wait for room in the
-        // listener's queue. Asio's own code then does all there is to do, and its reactor has nothing to wait for.
-        if (!ring_ || peer.protocol().family() == AF_UNIX)
+        if (!ring_)
             return base::async_connect(impl, peer, handler, io_executor);
         start<connect_action<endpoint_type>>(impl, "async_connect", handler, io_executor, peer);
     }
@@ -258,9 +274,10 @@ private:
 
         BOOST_ASIO_HANDLER_CREATION((this->reactor_.context(), started, "socket", &impl, impl.socket_, name));
 
-        if (started.nothing_to_do() || !this->is_open(impl))
+        if (!this->is_open(impl))
+            started.result = -EBADF;
+        if (!this->is_open(impl) || started.done_at_once(started))
         {
-            started.result = started.nothing_to_do() ? 0 : -EBADF;
             ring_->post(started, is_continuation);
         }
         else

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <zsync/core/operation.hpp>
+
+#include <sys/socket.h>
+
+namespace zsync
+{
+
+/// Returns the direction of a transfer whose place among the others in that direction matters: a byte stream has an
+/// order, and the kernel serves what waits on one file newest first. Urgent data and transfers at a position have none.
+inline direction direction_of(const operation& op) noexcept
+{
+    switch (op.code)
+    {
+    case opcode::receive:
+    case opcode::receive_message: return op.flags & MSG_OOB ? direction::none : direction::in;
+    case opcode::send:
+    case opcode::send_message: return direction::out;
+    case opcode::read:
+    case opcode::readv: return op.offset == operation::current_position ? direction::in : direction::none;
+    case opcode::write:
+    case opcode::writev: return op.offset == operation::current_position ? direction::out : direction::none;
+    case opcode::nop:
+    case opcode::accept:
+    case opcode::connect:
+    case opcode::poll: break;
+    }
+    return direction::none;
+}
+
+} // namespace zsync
