@@ -1023,12 +1023,13 @@ BOOST_DATA_TEST_CASE(more_cancellations_than_the_submission_queue_holds_all_arri
     on.turn();
     for (std::size_t index = 0; index < ids.size(); index += 2)
         on.engine.cancel(ids[index]);
-    on.until([&] { return on.engine.counters().operations_completed == 500; });
+    on.until([&] { return std::count_if(ops.begin(), ops.end(), [](const record& op) { return op.done(); }) == 500; });
     for (std::size_t index = 0; index < ops.size(); ++index)
         BOOST_REQUIRE_EQUAL(ops[index].completions, index % 2 == 0);
 
     on.engine.cancel_descriptor(pipe.first.get());
-    on.until([&] { return on.engine.counters().operations_completed == 1000; });
+    on.until([&] { return std::all_of(ops.begin(), ops.end(), [](const record& op) { return op.done(); }); });
+    BOOST_TEST(on.engine.counters().operations_completed == 1000u);
     BOOST_TEST(std::all_of(ops.begin(), ops.end(),
                            [](const record& op) { return op.completions == 1 && op.result == -ECANCELED; }));
 }

@@ -42,7 +42,7 @@ template <class Value>
 struct metric_fields
 {
     Value operations_started{};   ///< operations handed to an engine
-    Value operations_completed{}; ///< operations whose result was delivered, whatever it was
+    Value operations_completed{}; ///< operations that have their result, whatever it is
     Value operations_cancelled{}; ///< of those, the ones that ended with operation_aborted
     Value operations_retried{};   ///< attempts an engine made again on its own, unseen by the caller
     Value cancels_requested{};    ///< cancellations asked for; not each one finds its operation still there
