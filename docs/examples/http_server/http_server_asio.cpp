@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "server.hpp"
+
+int main(int argc, char** argv)
+{
+    boost::asio::io_context ctx;
+    return example::run_http_server(ctx, argc, argv);
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: BSL-1.0
+
+// Socket pairs in one thread, a message bouncing in each, in stock Asio callbacks. One message is a send and the
+// receive that gets it. Never idle, so CPU time is what a message costs.
+
+#include "harness/context.hpp"
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/local/connect_pair.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+
+#include <array>
+#include <deque>
+
+namespace
+{
+
+namespace asio = boost::asio;
+using stream_protocol = asio::local::stream_protocol;
+using boost::system::error_code;
+
+class progress
+{
+public:
+    progress(perf::context& ctx, std::uint64_t warm_up, std::uint64_t count)
+        : ctx_(ctx), remaining_(warm_up + count), count_(count)
+    {
+    }
+
+    void message_received()
+    {
+        if (--remaining_ == count_)
+        {
+            cpu_ = perf::cpu_ns();
+            wall_ = perf::wall_ns();
+        }
+        else if (remaining_ == 0)
+        {
+            cpu_ = perf::cpu_ns() - cpu_;
+            wall_ = perf::wall_ns() - wall_;
+            ctx_.stop();
+        }
+    }
+
+    double cpu() const { return cpu_ / static_cast<double>(count_); }
+    double wall() const { return wall_ / static_cast<double>(count_); }
+
+private:
+    perf::context& ctx_;
+    std::uint64_t remaining_;
+    std::uint64_t count_;
+    double cpu_ = 0;
+    double wall_ = 0;
+};
+
+class endpoint
+{
+public:
+    endpoint(perf::context& ctx, progress& p, std::size_t bytes) : socket(ctx), progress_(p), bytes_(bytes) {}
+
+    void receive()
+    {
+        socket.async_read_some(asio::buffer(data_, bytes_),
+                               [this](error_code ec, std::size_t n)
+                               {
+                                   check(ec, n);
+                                   progress_.message_received();
+                                   send();
+                               });
+    }
+
+    void send()
+    {
+        socket.async_write_some(asio::buffer(data_, bytes_),
+                                [this](error_code ec, std::size_t n)
+                                {
+                                    check(ec, n);
+                                    receive();
+                                });
+    }
+
+    stream_protocol::socket socket;
+
+private:
+    // A small message passes a socket pair whole, or this program measures something else.
+    void check(error_code ec, std::size_t n) const
+    {
+        if (ec || n != bytes_)
+            throw boost::system::system_error(ec, "a message was cut");
+    }
+
+    progress& progress_;
+    std::size_t bytes_;
+    std::array<char, 4096> data_{};
+};
+
+void measure(const perf::cell_arguments& arguments)
+{
+    const auto ctx = perf::make_context(arguments.text("mode", "default"));
+    progress p(*ctx, arguments.number("warm_up", 10'000), arguments.number("count", 10'000));
+    std::deque<endpoint> endpoints;
+    for (std::uint64_t i = 0; i != arguments.number("pairs", 64); ++i)
+    {
+        endpoint& a = endpoints.emplace_back(*ctx, p, arguments.number("bytes", 64));
+        endpoint& b = endpoints.emplace_back(*ctx, p, arguments.number("bytes", 64));
+        asio::local::connect_pair(a.socket, b.socket);
+        a.send();
+        b.receive();
+    }
+    ctx->run();
+
+    perf::cell_line line;
+    line.add("cpu_ns", p.cpu()).add("wall_ns", p.wall());
+    perf::describe_context(line, *ctx);
+    line.print();
+}
+
+} // namespace
+
+int main(int argc, char** argv)
+{
+    return perf::cell_main(argc, argv, measure);
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "harness/suite.hpp"
+
+#include <utility>
+
+namespace perf
+{
+
+namespace
+{
+
+cell callbacks(std::string name, std::string program, engine does, const std::string& mode)
+{
+    return {.name = std::move(name),
+            .program = std::move(program),
+            .arguments = {"mode=" + mode, "pairs=64", "bytes=64"},
+            .does = does};
+}
+
+row cpu_row(std::string name, std::string zsync, std::string peer, std::optional<double> goal = {})
+{
+    return {.name = std::move(name),
+            .unit = "ns of CPU a message",
+            .metric = "cpu_ns",
+            .zsync = std::move(zsync),
+            .peer = std::move(peer),
+            .goal = goal};
+}
+
+} // namespace
+
+suite pingpong_suite()
+{
+    return {
+        .name = "pingpong",
+        .description = "64 AF_UNIX socket pairs in one thread, a message of 64 bytes bouncing in each",
+        .groups = {{.cells = {callbacks("io_context(1)", "pingpong_asio", engine::epoll, "hint-1"),
+                              callbacks("uring_context(1)", "pingpong_native", engine::native, "hint-1"),
+                              callbacks("uring_context one_thread", "pingpong_native", engine::native, "one-thread"),
+                              {.name = "raw single-shot ring",
+                               .program = "pingpong_raw_ring",
+                               .arguments = {"pairs=64", "bytes=64"}},
+                              callbacks("io_context(HINT_UNSAFE)", "pingpong_asio", engine::epoll, "unsafe"),
+                              callbacks("uring_context", "pingpong_native", engine::native, "default"),
+                              callbacks("io_context", "pingpong_asio", engine::epoll, "default")},
+                    .rows = {cpu_row("callbacks, hint 1", "uring_context(1)", "io_context(1)", 1.12),
+                             cpu_row("callbacks, one_thread", "uring_context one_thread", "raw single-shot ring", 0.9),
+                             cpu_row("callbacks, one_thread", "uring_context one_thread", "io_context(1)"),
+                             cpu_row("callbacks, one_thread", "uring_context one_thread", "io_context(HINT_UNSAFE)"),
+                             cpu_row("callbacks, default constructor", "uring_context", "io_context")},
+                    .count = 400'000,
+                    .operation = "message",
+                    .countable = true}}};
+}
+
+} // namespace perf

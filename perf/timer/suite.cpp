@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "harness/suite.hpp"
+
+#include <utility>
+
+namespace perf
+{
+
+namespace
+{
+
+group engine_alone(const std::string& visit, std::optional<double> goal)
+{
+    const auto keeper = [&](std::string name, std::string program)
+    {
+        return cell{.name = std::move(name),
+                    .program = std::move(program),
+                    .arguments = {"live=1000000", "visit=" + visit, "mode=unsafe"}};
+    };
+    group g{.cells = {keeper("timer_wheel", "timer_wheel"),
+                      keeper("steady_timer, io_context(HINT_UNSAFE)", "timer_steady"),
+                      keeper("Asio's detail::timer_queue", "timer_asio_queue")},
+            .rows = {},
+            .count = 200'000,
+            .operation = "operation"};
+    for (std::size_t peer : {1u, 2u})
+        for (const auto& [what, metric] : {std::pair("insert", "insert_ns"), std::pair("cancel", "cancel_ns"),
+                                           std::pair("re-arm to later", "rearm_ns")})
+            g.rows.push_back({.name = std::string("engine alone, 1e6 live, ") + what +
+                                      (visit == "random" ? ", timers visited in random order" : ""),
+                              .unit = "ns of CPU",
+                              .metric = metric,
+                              .zsync = g.cells[0].name,
+                              .peer = g.cells[peer].name,
+                              .goal = peer == 1 ? goal : std::nullopt});
+    return g;
+}
+
+} // namespace
+
+suite timer_suite()
+{
+    return {.name = "timer",
+            .description = "the timer wheel by itself, with a million timers live",
+            .groups = {engine_alone("made", 8.0), engine_alone("random", {})}};
+}
+
+} // namespace perf
