@@ -46,9 +46,9 @@ void timer_wheel::spread_slot(std::size_t index) noexcept
         timer_link* const first = std::exchange(front, front->next);
         timer_link* const last = std::exchange(back, back->prev);
         met = first == last || front == last;
-        link(static_cast<timer&>(*first));
+        link(static_cast<timer_node&>(*first));
         if (first != last)
-            link(static_cast<timer&>(*last));
+            link(static_cast<timer_node&>(*last));
     }
 }
 
@@ -61,7 +61,7 @@ std::size_t timer_wheel::take_slot(std::size_t index, clock::time_point now, tim
     bool sorted = true;
     for (timer_link* node = end->next; node != end;)
     {
-        auto& t = static_cast<timer&>(*std::exchange(node, node->next));
+        auto& t = static_cast<timer_node&>(*std::exchange(node, node->next));
         if (t.deadline_ > now || tick_of(t.deadline_) > current_)
         {
             link(t); // possibly into this same slot: what is left of the old chain does not go through its head
@@ -77,7 +77,7 @@ std::size_t timer_wheel::take_slot(std::size_t index, clock::time_point now, tim
     timer_link* tail = due.head_.prev;
     for (timer_link* node = sorted ? batch.next : sort(batch.next); node; node = node->next)
     {
-        static_cast<timer*>(node)->place_ = due_place;
+        static_cast<timer_node*>(node)->place_ = due_place;
         node->prev = tail;
         tail->next = node;
         tail = node;
@@ -90,8 +90,8 @@ std::size_t timer_wheel::take_slot(std::size_t index, clock::time_point now, tim
 
 bool timer_wheel::precedes(const timer_link& a, const timer_link& b) noexcept
 {
-    const auto& first = static_cast<const timer&>(a);
-    const auto& second = static_cast<const timer&>(b);
+    const auto& first = static_cast<const timer_node&>(a);
+    const auto& second = static_cast<const timer_node&>(b);
     if (first.deadline_ != second.deadline_)
         return first.deadline_ < second.deadline_;
     // The sign of the difference of two 48-bit numbers: right across the wrap-around too.

@@ -15,7 +15,7 @@ class wheel_keeper
 {
 public:
     wheel_keeper(const perf::cell_arguments&, std::size_t size)
-        : wheel_(perf::steady::now()), timers_(std::make_unique<zsync::timer[]>(size))
+        : wheel_(perf::steady::now()), timers_(std::make_unique<zsync::timer_node[]>(size))
     {
     }
 
@@ -26,7 +26,7 @@ public:
 
 private:
     zsync::timer_wheel wheel_;
-    std::unique_ptr<zsync::timer[]> timers_;
+    std::unique_ptr<zsync::timer_node[]> timers_;
 };
 
 } // namespace

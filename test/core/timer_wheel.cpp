@@ -13,7 +13,7 @@
 #include <vector>
 
 using namespace std::chrono_literals;
-using zsync::timer;
+using zsync::timer_node;
 using zsync::timer_list;
 using zsync::timer_wheel;
 using time_point = timer_wheel::clock::time_point;
@@ -24,18 +24,18 @@ namespace
 
 const time_point start{12'345'678'901ns};
 
-std::vector<timer*> deliver(timer_wheel& wheel, time_point now)
+std::vector<timer_node*> deliver(timer_wheel& wheel, time_point now)
 {
     timer_list due;
     const std::size_t count = wheel.expire(now, due);
-    std::vector<timer*> result;
-    while (timer* t = due.pop_front())
+    std::vector<timer_node*> result;
+    while (timer_node* t = due.pop_front())
         result.push_back(t);
     BOOST_TEST(result.size() == count);
     return result;
 }
 
-using timers = std::vector<timer*>;
+using timers = std::vector<timer_node*>;
 
 // A duration whose magnitude, not its value, is uniform: every level of the wheel gets its share.
 duration any_magnitude(std::mt19937_64& random)
@@ -61,7 +61,7 @@ BOOST_AUTO_TEST_CASE(a_timer_is_due_at_its_deadline_and_not_a_nanosecond_before)
     for (auto distance : {0ns, 1ns, 1023ns, 1024ns, 1025ns, 65'535ns, 65'536ns, 1'000'000'007ns})
     {
         timer_wheel wheel(start);
-        timer t;
+        timer_node t;
         wheel.insert(t, start + distance);
         BOOST_TEST(t.linked());
         BOOST_TEST((t.deadline() == start + distance));
@@ -78,7 +78,7 @@ BOOST_AUTO_TEST_CASE(a_passed_deadline_is_due_at_the_next_expire)
 {
     timer_wheel wheel(start);
     BOOST_TEST(deliver(wheel, start + 1h).empty());
-    timer late, latest, ancient;
+    timer_node late, latest, ancient;
     wheel.insert(late, start + 30min);
     wheel.insert(latest, start - 1h);
     wheel.insert(ancient, time_point::min());
@@ -90,7 +90,7 @@ BOOST_AUTO_TEST_CASE(a_clock_that_steps_back_makes_nothing_early)
 {
     timer_wheel wheel(start);
     BOOST_TEST(deliver(wheel, start + 1h).empty());
-    timer passed, ahead;
+    timer_node passed, ahead;
     wheel.insert(passed, start + 30min);
     wheel.insert(ahead, start + 2h);
     BOOST_TEST(deliver(wheel, start + 29min).empty());
@@ -101,7 +101,7 @@ BOOST_AUTO_TEST_CASE(a_clock_that_steps_back_makes_nothing_early)
 BOOST_AUTO_TEST_CASE(delivery_is_in_deadline_order_even_within_a_tick_and_ties_keep_insertion_order)
 {
     timer_wheel wheel(start);
-    std::deque<timer> nodes(1000);
+    std::deque<timer_node> nodes(1000);
     timers expected(nodes.size());
     // Ten deadlines a nanosecond apart, each given to a hundred timers, inserted in rounds of descending deadlines.
     for (std::size_t i = 0; i != nodes.size(); ++i)
@@ -117,7 +117,7 @@ BOOST_AUTO_TEST_CASE(ties_keep_insertion_order_when_the_later_one_was_inserted_f
 {
     timer_wheel wheel(start);
     const auto deadline = start + 10s;
-    timer far, near, last;
+    timer_node far, near, last;
     wheel.insert(far, deadline);
     BOOST_TEST(deliver(wheel, deadline - 50us).empty());
     wheel.insert(near, deadline);
@@ -129,7 +129,7 @@ BOOST_AUTO_TEST_CASE(ties_keep_insertion_order_when_the_later_one_was_inserted_f
 BOOST_AUTO_TEST_CASE(a_rearm_counts_as_an_insertion_among_ties)
 {
     timer_wheel wheel(start);
-    timer first, second;
+    timer_node first, second;
     wheel.insert(first, start + 1s);
     wheel.insert(second, start + 1s);
     BOOST_TEST(wheel.rearm(first, start + 1s));
@@ -139,7 +139,7 @@ BOOST_AUTO_TEST_CASE(a_rearm_counts_as_an_insertion_among_ties)
 BOOST_AUTO_TEST_CASE(rearm_moves_later_and_earlier_and_inserts_what_is_not_linked)
 {
     timer_wheel wheel(start);
-    timer t, other;
+    timer_node t, other;
     BOOST_TEST(!wheel.rearm(t, start + 1s));
     wheel.insert(other, start + 2s);
     BOOST_TEST(wheel.rearm(t, start + 3s));
@@ -158,7 +158,7 @@ BOOST_AUTO_TEST_CASE(rearm_moves_later_and_earlier_and_inserts_what_is_not_linke
 BOOST_AUTO_TEST_CASE(cancel_unlinks_once)
 {
     timer_wheel wheel(start);
-    timer t, other;
+    timer_node t, other;
     BOOST_TEST(!wheel.cancel(t));
     wheel.insert(t, start + 1s);
     wheel.insert(other, start + 1s);
@@ -174,8 +174,8 @@ BOOST_AUTO_TEST_CASE(cancel_unlinks_once)
 BOOST_AUTO_TEST_CASE(a_due_timer_can_be_cancelled_or_rearmed_until_it_is_popped)
 {
     timer_wheel wheel(start);
-    timer first, cancelled, rearmed, last;
-    for (timer* t : {&first, &cancelled, &rearmed, &last})
+    timer_node first, cancelled, rearmed, last;
+    for (timer_node* t : {&first, &cancelled, &rearmed, &last})
         wheel.insert(*t, start + 1s);
     timer_list due;
     BOOST_TEST(wheel.expire(start + 1s, due) == 4u);
@@ -196,12 +196,12 @@ BOOST_AUTO_TEST_CASE(a_due_timer_can_be_cancelled_or_rearmed_until_it_is_popped)
 BOOST_AUTO_TEST_CASE(what_is_inserted_while_delivering_waits_for_the_next_expire)
 {
     timer_wheel wheel(start);
-    timer again;
+    timer_node again;
     wheel.insert(again, start);
     timer_list due;
     BOOST_TEST(wheel.expire(start + 1s, due) == 1u);
     std::size_t delivered = 0;
-    while (timer* t = due.pop_front())
+    while (timer_node* t = due.pop_front())
     {
         ++delivered;
         wheel.insert(*t, start);
@@ -213,7 +213,7 @@ BOOST_AUTO_TEST_CASE(what_is_inserted_while_delivering_waits_for_the_next_expire
 BOOST_AUTO_TEST_CASE(expire_appends_to_a_list_not_yet_worked_off)
 {
     timer_wheel wheel(start);
-    timer a, b;
+    timer_node a, b;
     wheel.insert(a, start + 1s);
     wheel.insert(b, start + 2s);
     timer_list due;
@@ -228,7 +228,7 @@ BOOST_AUTO_TEST_CASE(the_whole_range_of_time_points_fits)
     for (auto origin : {time_point::min(), time_point(), start})
     {
         timer_wheel wheel(origin);
-        timer never, almost, soon;
+        timer_node never, almost, soon;
         wheel.insert(never, time_point::max());
         wheel.insert(almost, time_point::max() - 1ns);
         wheel.insert(soon, origin + 1s);
@@ -244,7 +244,7 @@ BOOST_AUTO_TEST_CASE(ten_years_of_idling_cost_no_more_than_a_moment)
 {
     // Tick by tick this would be 3e11 steps for each of the rounds.
     timer_wheel wheel(start);
-    timer t, beyond;
+    timer_node t, beyond;
     wheel.insert(beyond, time_point::max());
     auto now = start;
     for (int round = 0; round != 20; ++round)
@@ -261,8 +261,8 @@ BOOST_AUTO_TEST_CASE(a_loop_that_sleeps_until_next_wakeup_wakes_once_a_deadline)
 {
     std::mt19937_64 random(7);
     timer_wheel wheel(start);
-    std::deque<timer> nodes(1000);
-    std::multimap<time_point, timer*> model;
+    std::deque<timer_node> nodes(1000);
+    std::multimap<time_point, timer_node*> model;
     for (auto& t : nodes)
     {
         const auto deadline = start + any_magnitude(random) / 2;
@@ -273,7 +273,7 @@ BOOST_AUTO_TEST_CASE(a_loop_that_sleeps_until_next_wakeup_wakes_once_a_deadline)
     {
         const auto now = wheel.next_wakeup();
         BOOST_REQUIRE((now == model.begin()->first));
-        for (timer* t : deliver(wheel, *now))
+        for (timer_node* t : deliver(wheel, *now))
         {
             BOOST_REQUIRE(model.begin()->second == t);
             model.erase(model.begin());
@@ -285,7 +285,7 @@ BOOST_AUTO_TEST_CASE(a_loop_that_sleeps_until_next_wakeup_wakes_once_a_deadline)
 BOOST_DATA_TEST_CASE(random_steps_agree_with_a_multimap, boost::unit_test::data::xrange(1, 9), seed)
 {
     // Insert, re-arm, cancel, cancel what is due, and expire after gaps from nanoseconds to years.
-    struct node : timer
+    struct node : timer_node
     {
         typename std::multimap<time_point, node*>::iterator place;
         bool in_model = false;

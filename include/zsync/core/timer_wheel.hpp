@@ -15,7 +15,7 @@
 namespace zsync
 {
 
-/// A place in a circular list; part of `timer`, and the head of each list of timers.
+/// A place in a circular list; part of `timer_node`, and the head of each list of timers.
 struct timer_link
 {
     timer_link* next;
@@ -25,14 +25,14 @@ struct timer_link
 /// A node of a timer_wheel, for an operation to derive from: it lives where the operation lives. 32 bytes.
 ///
 /// Neither copies nor moves. Must be unlinked when destroyed: that is asserted, not done.
-class timer : timer_link
+class timer_node : timer_link
 {
 public:
-    timer() noexcept = default;
-    timer(const timer&) = delete;
-    timer& operator=(const timer&) = delete;
+    timer_node() noexcept = default;
+    timer_node(const timer_node&) = delete;
+    timer_node& operator=(const timer_node&) = delete;
 
-    ~timer() { assert(!linked()); }
+    ~timer_node() { assert(!linked()); }
 
     /// Tells whether the timer stands in a wheel or in a list of due timers.
     [[nodiscard]] bool linked() const noexcept { return place_ != 0; }
@@ -63,11 +63,11 @@ public:
     [[nodiscard]] bool empty() const noexcept { return head_.next == &head_; }
 
     /// Unlinks and returns the first timer, nullptr if there is none. Never blocks.
-    timer* pop_front() noexcept
+    timer_node* pop_front() noexcept
     {
         if (empty())
             return nullptr;
-        auto* first = static_cast<timer*>(head_.next);
+        auto* first = static_cast<timer_node*>(head_.next);
         head_.next = first->next;
         first->next->prev = &head_;
         first->place_ = 0;
@@ -105,7 +105,7 @@ public:
     ~timer_wheel() { assert(empty()); }
 
     /// Adds an unlinked timer. One whose deadline has passed is due at the next expire, never within this call.
-    void insert(timer& t, clock::time_point deadline) noexcept
+    void insert(timer_node& t, clock::time_point deadline) noexcept
     {
         assert(!t.linked());
         t.deadline_ = deadline;
@@ -115,7 +115,7 @@ public:
     }
 
     /// Unlinks a timer from this wheel, or from a list that this wheel's expire put it into. False if it was unlinked.
-    bool cancel(timer& t) noexcept
+    bool cancel(timer_node& t) noexcept
     {
         if (!t.linked())
             return false;
@@ -136,7 +136,7 @@ public:
     /// Gives a timer another deadline, whether it is linked or not: cancel, then insert. Returns what cancel would.
     /// A linked timer that moves to a later deadline stays where it is until its old place comes up, so that a
     /// time-out pushed ahead again and again costs two stores each time.
-    bool rearm(timer& t, clock::time_point deadline) noexcept
+    bool rearm(timer_node& t, clock::time_point deadline) noexcept
     {
         if (t.linked() && t.place_ != due_place && deadline >= t.deadline_)
         {
@@ -206,7 +206,7 @@ private:
         return since >> tick_bits;
     }
 
-    void link(timer& t) noexcept
+    void link(timer_node& t) noexcept
     {
         const std::uint64_t tick = std::max(tick_of(t.deadline_), current_);
         const unsigned highest = static_cast<unsigned>(std::bit_width((tick ^ current_) | 1)) - 1;
