@@ -34,9 +34,15 @@ void prepare(io_uring_sqe& sqe, const operation& op, bool poll_first) noexcept
     {
         switch (op.code)
         {
-        case opcode::nop: io_uring_prep_nop(entry); break;
-        case opcode::read: io_uring_prep_read(entry, op.descriptor, op.address, op.length, op.offset); break;
-        case opcode::write: io_uring_prep_write(entry, op.descriptor, op.address, op.length, op.offset); break;
+        case opcode::nop:
+            io_uring_prep_nop(entry);
+            break;
+        case opcode::read:
+            io_uring_prep_read(entry, op.descriptor, op.address, op.length, op.offset);
+            break;
+        case opcode::write:
+            io_uring_prep_write(entry, op.descriptor, op.address, op.length, op.offset);
+            break;
         case opcode::readv:
             io_uring_prep_readv2(entry, op.descriptor, static_cast<const iovec*>(op.address), op.length, op.offset,
                                  flags);
@@ -45,8 +51,12 @@ void prepare(io_uring_sqe& sqe, const operation& op, bool poll_first) noexcept
             io_uring_prep_writev2(entry, op.descriptor, static_cast<const iovec*>(op.address), op.length, op.offset,
                                   flags);
             break;
-        case opcode::receive: io_uring_prep_recv(entry, op.descriptor, op.address, op.length, flags); break;
-        case opcode::send: io_uring_prep_send(entry, op.descriptor, op.address, op.length, flags); break;
+        case opcode::receive:
+            io_uring_prep_recv(entry, op.descriptor, op.address, op.length, flags);
+            break;
+        case opcode::send:
+            io_uring_prep_send(entry, op.descriptor, op.address, op.length, flags);
+            break;
         case opcode::receive_message:
             io_uring_prep_recvmsg(entry, op.descriptor, static_cast<msghdr*>(op.address), op.flags);
             break;
@@ -60,7 +70,9 @@ void prepare(io_uring_sqe& sqe, const operation& op, bool poll_first) noexcept
         case opcode::connect:
             io_uring_prep_connect(entry, op.descriptor, static_cast<const sockaddr*>(op.address), op.length);
             break;
-        case opcode::poll: io_uring_prep_poll_add(entry, op.descriptor, events_to_poll(op.flags)); break;
+        case opcode::poll:
+            io_uring_prep_poll_add(entry, op.descriptor, events_to_poll(op.flags));
+            break;
         }
         if (op.code == opcode::read || op.code == opcode::write)
             entry->rw_flags = flags;
@@ -82,8 +94,8 @@ int try_send(const operation& op) noexcept
 {
     const auto flags = static_cast<int>(op.flags | MSG_DONTWAIT);
     const ssize_t result = op.code == opcode::send
-        ? ::send(op.descriptor, op.address, op.length, flags)
-        : ::sendmsg(op.descriptor, static_cast<const msghdr*>(op.address), flags);
+                               ? ::send(op.descriptor, op.address, op.length, flags)
+                               : ::sendmsg(op.descriptor, static_cast<const msghdr*>(op.address), flags);
     return result < 0 ? -errno : static_cast<int>(result);
 }
 
@@ -92,19 +104,25 @@ std::uint32_t readiness_of(const operation& op) noexcept
     switch (op.code)
     {
     case opcode::receive:
-    case opcode::receive_message: return op.flags & MSG_OOB ? POLLPRI : POLLIN;
-    case opcode::accept: return POLLIN;
+    case opcode::receive_message:
+        return op.flags & MSG_OOB ? POLLPRI : POLLIN;
+    case opcode::accept:
+        return POLLIN;
     case opcode::send:
-    case opcode::send_message: return POLLOUT;
+    case opcode::send_message:
+        return POLLOUT;
     // A caller that asked not to wait is told so.
     case opcode::read:
-    case opcode::readv: return op.flags & RWF_NOWAIT ? 0 : POLLIN;
+    case opcode::readv:
+        return op.flags & RWF_NOWAIT ? 0 : POLLIN;
     case opcode::write:
-    case opcode::writev: return op.flags & RWF_NOWAIT ? 0 : POLLOUT;
+    case opcode::writev:
+        return op.flags & RWF_NOWAIT ? 0 : POLLOUT;
     // Of a local socket: its listener has no room, and nothing tells when it has.
     case opcode::connect:
     case opcode::nop:
-    case opcode::poll: break;
+    case opcode::poll:
+        break;
     }
     return 0;
 }

@@ -35,9 +35,12 @@ std::span<const unsigned> ladder(ring_mode mode) noexcept
 {
     switch (mode)
     {
-    case ring_mode::single: return single_ladder;
-    case ring_mode::cooperative: return cooperative_ladder;
-    case ring_mode::shared: break;
+    case ring_mode::single:
+        return single_ladder;
+    case ring_mode::cooperative:
+        return cooperative_ladder;
+    case ring_mode::shared:
+        break;
     }
     return shared_ladder;
 }
@@ -134,7 +137,7 @@ int ring::submit_and_wait(unsigned count, std::optional<std::chrono::microsecond
     argument.sigmask_sz = _NSIG / 8;
     argument.ts = reinterpret_cast<std::uintptr_t>(&limit);
     return detail::io_uring_enter(ring_.ring_fd, count, 1, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, &argument,
-                          sizeof argument);
+                                  sizeof argument);
 }
 
 } // namespace zsync::detail

@@ -15,8 +15,7 @@ uring_context::uring_context(int concurrency_hint) : uring_context(uring_options
 }
 
 uring_context::uring_context(const uring_options& options)
-    : boost::asio::io_context(options.one_thread ? 1 : options.concurrency_hint),
-      one_thread_(options.one_thread)
+    : boost::asio::io_context(options.one_thread ? 1 : options.concurrency_hint), one_thread_(options.one_thread)
 {
     try
     {

@@ -203,9 +203,8 @@ std::size_t uring_engine::turn(std::optional<std::chrono::microseconds> timeout,
         if (submit(held) < 0)
             break;
 
-    const bool may_wait =
-        (!timeout || timeout->count() > 0) && finished_.empty() && queued_.empty() && !ring_->has_completions()
-        && !stopped_;
+    const bool may_wait = (!timeout || timeout->count() > 0) && finished_.empty() && queued_.empty() &&
+                          !ring_->has_completions() && !stopped_;
     auto expected = sleep_state::awake;
     const bool asleep = may_wait && sleep_.compare_exchange_strong(expected, sleep_state::asleep);
 

@@ -52,17 +52,21 @@ void uring_engine::become_runner(lock& held)
     if (std::exchange(runner_, self) == self || one_runner_ || !cooperative_ || in_kernel_ == background_in_kernel_)
         return;
 
-    // What the former runner has submitted would complete when it next enters the kernel: by itself, or because a clock
-    // tick makes it, which is what taking the records back may wait for now, once.
+    // Without a second ring to be had (no descriptors left) the first one goes on: right, if late at times.
+    auto fresh = std::make_unique<detail::ring>();
+    if (fresh->open(entries_, detail::ring_mode::shared))
+        return;
     while (entering_ != 0)
     {
         held.unlock();
         std::this_thread::yield();
         held.lock();
     }
+    // What the former runner has submitted completes when it next enters the kernel: by itself, or because a clock tick
+    // makes it, which is what this may wait for, once.
     quiesce();
     cooperative_ = false;
-    renew_ring(detail::ring_mode::shared);
+    replace_ring(std::move(fresh));
 }
 
 // Makes the calling thread the one that runs a ring with a single owner.
@@ -90,6 +94,11 @@ void uring_engine::renew_ring(detail::ring_mode mode)
     auto fresh = std::make_unique<detail::ring>();
     if (const auto error = fresh->open(entries_, mode))
         fail(error, "io_uring_setup");
+    replace_ring(std::move(fresh));
+}
+
+void uring_engine::replace_ring(std::unique_ptr<detail::ring> fresh) noexcept
+{
     take_back_all();
     ring_ = std::move(fresh);
     one_owner_ = ring_->is_single();
@@ -169,6 +178,8 @@ bool uring_engine::fill() noexcept
 int uring_engine::submit(lock& held) noexcept
 {
     const unsigned count = ring_->publish();
+    if (count == 0)
+        return 0;
     ++counters_.ring_enters;
     ++entering_;
     held.unlock();
@@ -230,8 +241,9 @@ void uring_engine::reap() noexcept
         });
 }
 
-// A socket is empty after a receive unless the kernel says otherwise, and the next attempt would be in vain. Where a kind of socket cannot say (local ones
-// before Linux 6.17) the guess may be wrong; that costs a detour, and changes no result.
+// A socket is empty after a receive unless the kernel says otherwise, and the next attempt would be in vain. Where a
+// kind of socket cannot say (local ones before Linux 6.17) the guess may be wrong; that costs a detour, and changes no
+// result.
 void uring_engine::note_drained(const operation& op, const io_uring_cqe& cqe) noexcept
 {
     const bool empty = (cqe.flags & IORING_CQE_F_SOCK_NONEMPTY) == 0 && (op.flags & MSG_PEEK) == 0;

@@ -110,8 +110,11 @@ void uring_service::notify_fork(boost::asio::execution_context::fork_event event
 {
     switch (event)
     {
-    case boost::asio::execution_context::fork_prepare: engine_.prepare_fork(); break;
-    case boost::asio::execution_context::fork_parent: break; // the next turn starts again what was taken back
+    case boost::asio::execution_context::fork_prepare:
+        engine_.prepare_fork();
+        break;
+    case boost::asio::execution_context::fork_parent:
+        break; // the next turn starts again what was taken back
     case boost::asio::execution_context::fork_child:
         engine_.child_after_fork();
         engine_.replace_descriptor(reactor_poll_, epoll_descriptor(reactor_));

@@ -10,41 +10,41 @@
 // instead of a crash. Compile both with the same macros.
 
 #if defined(BOOST_ASIO_DISABLE_THREADS)
-#define ZSYNC_ABI_THREADS no_threads
+#    define ZSYNC_ABI_THREADS no_threads
 #else
-#define ZSYNC_ABI_THREADS threads
+#    define ZSYNC_ABI_THREADS threads
 #endif
 
 #if defined(BOOST_ASIO_ENABLE_HANDLER_TRACKING) || defined(BOOST_ASIO_CUSTOM_HANDLER_TRACKING)
-#define ZSYNC_ABI_TRACKING tracking
+#    define ZSYNC_ABI_TRACKING tracking
 #else
-#define ZSYNC_ABI_TRACKING no_tracking
+#    define ZSYNC_ABI_TRACKING no_tracking
 #endif
 
 #if defined(BOOST_ASIO_HAS_IO_URING)
-#define ZSYNC_ABI_URING asio_uring
+#    define ZSYNC_ABI_URING asio_uring
 #else
-#define ZSYNC_ABI_URING no_asio_uring
+#    define ZSYNC_ABI_URING no_asio_uring
 #endif
 
 #if defined(BOOST_ASIO_HAS_TIMERFD)
-#define ZSYNC_ABI_TIMERFD timerfd
+#    define ZSYNC_ABI_TIMERFD timerfd
 #else
-#define ZSYNC_ABI_TIMERFD no_timerfd
+#    define ZSYNC_ABI_TIMERFD no_timerfd
 #endif
 
 #if defined(BOOST_ASIO_NO_EXCEPTIONS)
-#define ZSYNC_ABI_EXCEPTIONS no_exceptions
+#    define ZSYNC_ABI_EXCEPTIONS no_exceptions
 #else
-#define ZSYNC_ABI_EXCEPTIONS exceptions
+#    define ZSYNC_ABI_EXCEPTIONS exceptions
 #endif
 
-#define ZSYNC_ABI_JOIN_(version, threads, tracking, uring, timerfd, exceptions, cache) \
+#define ZSYNC_ABI_JOIN_(version, threads, tracking, uring, timerfd, exceptions, cache)                                 \
     zsync_built_for_asio_##version##_##threads##_##tracking##_##uring##_##timerfd##_##exceptions##_cache_##cache
-#define ZSYNC_ABI_JOIN(version, threads, tracking, uring, timerfd, exceptions, cache) \
+#define ZSYNC_ABI_JOIN(version, threads, tracking, uring, timerfd, exceptions, cache)                                  \
     ZSYNC_ABI_JOIN_(version, threads, tracking, uring, timerfd, exceptions, cache)
-#define ZSYNC_ABI_TAG                                                                                              \
-    ZSYNC_ABI_JOIN(BOOST_ASIO_VERSION, ZSYNC_ABI_THREADS, ZSYNC_ABI_TRACKING, ZSYNC_ABI_URING, ZSYNC_ABI_TIMERFD, \
+#define ZSYNC_ABI_TAG                                                                                                  \
+    ZSYNC_ABI_JOIN(BOOST_ASIO_VERSION, ZSYNC_ABI_THREADS, ZSYNC_ABI_TRACKING, ZSYNC_ABI_URING, ZSYNC_ABI_TIMERFD,      \
                    ZSYNC_ABI_EXCEPTIONS, BOOST_ASIO_RECYCLING_ALLOCATOR_CACHE_SIZE)
 
 extern "C" const char ZSYNC_ABI_TAG;

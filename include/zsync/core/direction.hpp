@@ -15,17 +15,22 @@ inline direction direction_of(const operation& op) noexcept
     switch (op.code)
     {
     case opcode::receive:
-    case opcode::receive_message: return op.flags & MSG_OOB ? direction::none : direction::in;
+    case opcode::receive_message:
+        return op.flags & MSG_OOB ? direction::none : direction::in;
     case opcode::send:
-    case opcode::send_message: return direction::out;
+    case opcode::send_message:
+        return direction::out;
     case opcode::read:
-    case opcode::readv: return op.offset == operation::current_position ? direction::in : direction::none;
+    case opcode::readv:
+        return op.offset == operation::current_position ? direction::in : direction::none;
     case opcode::write:
-    case opcode::writev: return op.offset == operation::current_position ? direction::out : direction::none;
+    case opcode::writev:
+        return op.offset == operation::current_position ? direction::out : direction::none;
     case opcode::nop:
     case opcode::accept:
     case opcode::connect:
-    case opcode::poll: break;
+    case opcode::poll:
+        break;
     }
     return direction::none;
 }

@@ -136,8 +136,8 @@ public:
     /// False only for what was attached as not to be waited for.
     bool pollable(int descriptor) const noexcept
     {
-        return !knows(descriptor) || !descriptors_[static_cast<std::size_t>(descriptor)].attached
-            || descriptors_[static_cast<std::size_t>(descriptor)].pollable;
+        return !knows(descriptor) || !descriptors_[static_cast<std::size_t>(descriptor)].attached ||
+               descriptors_[static_cast<std::size_t>(descriptor)].pollable;
     }
 
     /// Says whether the last receive on a descriptor took all there was, so that the next will have to wait.

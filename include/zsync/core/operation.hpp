@@ -69,13 +69,13 @@ struct operation
 
     opcode code = opcode::nop;
     int descriptor = -1;
-    void* address = nullptr;                ///< see opcode
-    std::uint32_t length = 0;               ///< bytes, elements or address bytes: see opcode
-    std::uint32_t flags = 0;                ///< see opcode
+    void* address = nullptr;  ///< see opcode
+    std::uint32_t length = 0; ///< bytes, elements or address bytes: see opcode
+    std::uint32_t flags = 0;  ///< see opcode
     std::uint64_t offset = current_position;
-    void* address_length = nullptr;         ///< accept: the socklen_t beside `address`, or null
-    std::uint32_t ready_first = 0;          ///< poll(2) events to wait for before the operation proper; 0: none
-    bool waits_when_drained = false;        ///< a receive: see below
+    void* address_length = nullptr;  ///< accept: the socklen_t beside `address`, or null
+    std::uint32_t ready_first = 0;   ///< poll(2) events to wait for before the operation proper; 0: none
+    bool waits_when_drained = false; ///< a receive: see below
     completion_function on_complete = nullptr;
 
     std::int32_t result = 0; ///< at least 0: bytes, a descriptor, poll events; below 0: a negated errno
@@ -83,11 +83,11 @@ struct operation
     /// Where a record stands. Only its engine writes it, under the engine's lock.
     enum class state : std::uint8_t
     {
-        idle,     ///< not the engine's
-        held,     ///< waits for an earlier transfer in the same direction on the same descriptor
-        queued,   ///< waits to be handed to the kernel
+        idle,   ///< not the engine's
+        held,   ///< waits for an earlier transfer in the same direction on the same descriptor
+        queued, ///< waits to be handed to the kernel
         in_kernel,
-        finished  ///< has its result; waits for the next turn
+        finished ///< has its result; waits for the next turn
     };
 
     operation_link queue;         ///< queued, to be cancelled, or finished
@@ -97,9 +97,9 @@ struct operation
     state where = state::idle;
     direction way = direction::none; ///< in which it waits for its turn
     bool cancel_requested = false;
-    bool cancel_queued = false;  ///< its cancel request waits to be handed to the kernel
-    bool background = false;     ///< the library's own: points to no memory, and may be dropped with its ring
-    bool connecting = false;     ///< connect(2) has been issued: what remains is to wait and to ask for SO_ERROR
+    bool cancel_queued = false; ///< its cancel request waits to be handed to the kernel
+    bool background = false;    ///< the library's own: points to no memory, and may be dropped with its ring
+    bool connecting = false;    ///< connect(2) has been issued: what remains is to wait and to ask for SO_ERROR
 };
 
 /// An intrusive list of records, first in, first out. Owns nothing.

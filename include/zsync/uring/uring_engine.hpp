@@ -17,7 +17,7 @@ namespace detail
 {
 class ring;
 enum class ring_mode : int;
-}
+} // namespace detail
 
 /// Says how an engine's ring is used, and so how it is to be set up.
 struct uring_engine_options
@@ -66,9 +66,9 @@ public:
     void wake() noexcept override;
     metrics counters() const noexcept override;
 
-    /// Tries, by system call, the sends that were started on a descriptor and that the kernel has not seen. To be called
-    /// before what a program expects to come after them: a shutdown(2), or a send of its own. detach_descriptor() does
-    /// so too.
+    /// Tries, by system call, the sends that were started on a descriptor and that the kernel has not seen. To be
+    /// called before what a program expects to come after them: a shutdown(2), or a send of its own.
+    /// detach_descriptor() does so too.
     void try_sends(int descriptor) noexcept;
 
     /// Says whether the ring belongs to one thread at a time. Any thread.
@@ -117,6 +117,7 @@ private:
     void become_runner(lock& held);
     void become_owner();
     void renew_ring(detail::ring_mode mode);
+    void replace_ring(std::unique_ptr<detail::ring> fresh) noexcept;
     detail::ring_mode mode() const noexcept;
     void quiesce() noexcept;
     bool fill_cancels() noexcept;

@@ -18,7 +18,8 @@
 #include <boost/asio/detail/scheduler_task.hpp>
 
 #if defined(BOOST_ASIO_HAS_IO_URING_AS_DEFAULT) || !defined(BOOST_ASIO_HAS_EPOLL)
-#error "zsync hosts Asio's epoll reactor: compile without BOOST_ASIO_HAS_IO_URING_AS_DEFAULT and BOOST_ASIO_DISABLE_EPOLL"
+#    error                                                                                                             \
+        "zsync hosts Asio's epoll reactor: compile without BOOST_ASIO_HAS_IO_URING_AS_DEFAULT and BOOST_ASIO_DISABLE_EPOLL"
 #endif
 
 namespace zsync::detail

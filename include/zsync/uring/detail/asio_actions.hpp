@@ -315,8 +315,7 @@ class accept_action : public accept_base<Protocol>
 {
 public:
     accept_action(Socket& peer, const Protocol& protocol, typename Protocol::endpoint* peer_endpoint) noexcept
-        : accept_base<Protocol>(protocol, peer_endpoint),
-          peer_(peer)
+        : accept_base<Protocol>(protocol, peer_endpoint), peer_(peer)
     {
     }
 
@@ -339,8 +338,7 @@ class move_accept_action : public accept_base<Protocol>
 public:
     move_accept_action(const PeerExecutor& executor, const Protocol& protocol,
                        typename Protocol::endpoint* peer_endpoint)
-        : accept_base<Protocol>(protocol, peer_endpoint),
-          peer_(executor)
+        : accept_base<Protocol>(protocol, peer_endpoint), peer_(executor)
     {
     }
 

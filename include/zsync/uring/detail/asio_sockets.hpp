@@ -44,8 +44,8 @@ public:
     void operator()(boost::asio::cancellation_type type) noexcept
     {
         using boost::asio::cancellation_type;
-        if ((type & (cancellation_type::terminal | cancellation_type::partial | cancellation_type::total))
-            != cancellation_type::none)
+        if ((type & (cancellation_type::terminal | cancellation_type::partial | cancellation_type::total)) !=
+            cancellation_type::none)
             engine_->cancel(id_);
     }
 
@@ -70,8 +70,7 @@ public:
     using error_code = boost::system::error_code;
 
     explicit stream_service(boost::asio::execution_context& context)
-        : base(context),
-          ring_(uring_service::find(context))
+        : base(context), ring_(uring_service::find(context))
     {
     }
 
@@ -151,8 +150,8 @@ public:
         return ec = {};
     }
 
-    // What was started before a shutdown or a synchronous send goes out before it, as it would with Asio, which tries at
-    // once.
+    // What was started before a shutdown or a synchronous send goes out before it, as it would with Asio, which tries
+    // at once.
     error_code shutdown(implementation_type& impl, boost::asio::socket_base::shutdown_type what, error_code& ec)
     {
         if (ring_ && this->is_open(impl))
@@ -191,8 +190,8 @@ public:
     }
 
     template <class Buffers, class Handler, class IoExecutor>
-    void async_receive(implementation_type& impl, const Buffers& buffers,
-                       boost::asio::socket_base::message_flags flags, Handler& handler, const IoExecutor& io_executor)
+    void async_receive(implementation_type& impl, const Buffers& buffers, boost::asio::socket_base::message_flags flags,
+                       Handler& handler, const IoExecutor& io_executor)
     {
         if (!ring_)
             return base::async_receive(impl, buffers, flags, handler, io_executor);
@@ -237,10 +236,14 @@ private:
     {
         switch (what)
         {
-        case boost::asio::socket_base::wait_read: return POLLIN;
-        case boost::asio::socket_base::wait_write: return POLLOUT;
-        case boost::asio::socket_base::wait_error: return POLLPRI;
-        default: return 0;
+        case boost::asio::socket_base::wait_read:
+            return POLLIN;
+        case boost::asio::socket_base::wait_write:
+            return POLLOUT;
+        case boost::asio::socket_base::wait_error:
+            return POLLPRI;
+        default:
+            return 0;
         }
     }
 
@@ -302,17 +305,14 @@ public:
     using implementation_type = typename service_type::implementation_type;
     using executor_type = Executor;
 
-    explicit stream_object(int, const Executor& executor)
-        : service_(find(context_of(executor))),
-          executor_(executor)
+    explicit stream_object(int, const Executor& executor) : service_(find(context_of(executor))), executor_(executor)
     {
         service_->construct(implementation_);
     }
 
     template <class ExecutionContext>
     explicit stream_object(int, int, ExecutionContext& context)
-        : service_(find(context)),
-          executor_(context.get_executor())
+        : service_(find(context)), executor_(context.get_executor())
     {
         service_->construct(implementation_);
     }
@@ -325,8 +325,7 @@ public:
     /// From an object of the same protocol with another executor type: the service is the same.
     template <class Executor1>
     stream_object(stream_object<Protocol, Executor1>&& other)
-        : service_(std::addressof(other.get_service())),
-          executor_(other.get_executor())
+        : service_(std::addressof(other.get_service())), executor_(other.get_executor())
     {
         service_->move_construct(implementation_, other.get_implementation());
     }
@@ -334,8 +333,7 @@ public:
     /// From an object of a protocol that this one includes.
     template <class Protocol1, class Executor1>
     stream_object(stream_object<Protocol1, Executor1>&& other)
-        : service_(find(context_of(other.get_executor()))),
-          executor_(other.get_executor())
+        : service_(find(context_of(other.get_executor()))), executor_(other.get_executor())
     {
         service_->converting_move_construct(implementation_, other.get_service(), other.get_implementation());
     }
