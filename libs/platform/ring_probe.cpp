@@ -222,7 +222,10 @@ std::string explain_enomem()
     if (running_kernel() < kernel_version{5, 12, 0})
         return "the ring does not fit into RLIMIT_MEMLOCK (" + std::to_string(locked_memory_limit().soft) +
                " bytes), which rings count against before Linux 5.12; raise it (ulimit -l), or use fewer entries";
-    return "there is no memory for the ring, in the machine or in this process's cgroup";
+    // From 5.12 on queues counted against the cgroup instead; by 6.18 they count against both.
+    return "the ring does not fit into RLIMIT_MEMLOCK (" + std::to_string(locked_memory_limit().soft) +
+           " bytes; raise it, ulimit -l), which counts for processes without CAP_IPC_LOCK; or there is no memory for "
+           "it in the machine or in this process's cgroup";
 }
 
 } // namespace

@@ -3,6 +3,7 @@
 
 #include <zsync/core/detail/ring_syscalls.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -17,6 +18,8 @@ namespace
 {
 
 using boost::system::error_code;
+
+constexpr unsigned most_entries = 1u << 15; // what the kernel clamps to
 
 constexpr unsigned always = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
 constexpr unsigned cooperative = IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
@@ -59,7 +62,7 @@ error_code ring::open(unsigned entries, ring_mode mode) noexcept
     {
         io_uring_params params{};
         params.flags = flags;
-        params.cq_entries = 4 * entries;
+        params.cq_entries = 4 * std::min(entries, most_entries);
         result = io_uring_queue_init_params(entries, &ring_, &params);
         if (result != -EINVAL)
             break;
@@ -67,6 +70,7 @@ error_code ring::open(unsigned entries, ring_mode mode) noexcept
     if (result < 0)
         return from_errno(result);
     open_ = true;
+    process_ = ::getpid();
 
     // EXT_ARG (5.11) lets a wait carry its timeout; NODROP (5.5) keeps completions that find the queue full;
     // FAST_POLL (5.7) waits for readiness without a kernel thread; SUBMIT_STABLE (5.5) reads iovecs at submission.
@@ -85,8 +89,9 @@ error_code ring::open(unsigned entries, ring_mode mode) noexcept
 
 void ring::close() noexcept
 {
-    if (open_)
-        io_uring_queue_exit(&ring_);
+    if (!is_here())
+        return forget_after_fork();
+    io_uring_queue_exit(&ring_);
     open_ = false;
 }
 

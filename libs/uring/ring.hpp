@@ -10,6 +10,8 @@
 #include <chrono>
 #include <optional>
 
+#include <unistd.h>
+
 namespace zsync::detail
 {
 
@@ -55,6 +57,10 @@ public:
     boost::system::error_code enable() noexcept;
 
     bool is_open() const noexcept { return open_; }
+
+    /// Says whether it is open and this process's. What is not, in a child forked without notice, is not even mapped.
+    bool is_here() const noexcept { return open_ && process_ == ::getpid(); }
+
     bool is_single() const noexcept { return (ring_.flags & IORING_SETUP_SINGLE_ISSUER) != 0; }
     bool skips_success() const noexcept { return (ring_.features & IORING_FEAT_CQE_SKIP) != 0; }
 
@@ -112,6 +118,7 @@ public:
 private:
     io_uring ring_{};
     bool open_ = false;
+    ::pid_t process_ = 0; // which has it mapped
 };
 
 } // namespace zsync::detail

@@ -152,10 +152,11 @@ void uring_engine::try_sends(int descriptor) noexcept
 void uring_engine::detach_descriptor(int descriptor) noexcept
 {
     lock held(mutex_);
-    try_sends_on(descriptor);
+    if (ring_->is_here())
+        try_sends_on(descriptor);
     const bool anything = cancel_all_on(descriptor);
     records_.detach(descriptor);
-    if (!anything || stopped_)
+    if (!anything || stopped_ || !ring_->is_here())
         return;
 
     if (may_enter())

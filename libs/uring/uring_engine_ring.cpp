@@ -33,7 +33,7 @@ namespace
 
 bool uring_engine::may_enter() const noexcept
 {
-    return ring_->is_open() && enabled_ && (!one_owner_ || runner_ == this_thread_number());
+    return ring_->is_here() && enabled_ && (!one_owner_ || runner_ == this_thread_number());
 }
 
 detail::ring_mode uring_engine::mode() const noexcept

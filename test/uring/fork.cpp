@@ -169,16 +169,15 @@ BOOST_DATA_TEST_CASE(children_of_children_go_on, test::locked_modes)
     zsync::uring_context ctx(test::options_of(sample));
     operations all(ctx);
     ctx.poll();
-    const auto child = fork_properly(
-        ctx,
-        [&](const child_voice& voice)
-        {
-            ctx.poll();
-            const auto grandchild =
-                fork_properly(ctx, [&](const child_voice& inner) { inner.say(all.complete(ctx)); });
-            voice.say(grandchild.text);
-            voice.say(all.complete(ctx));
-        });
+    const auto child = fork_properly(ctx,
+                                     [&](const child_voice& voice)
+                                     {
+                                         ctx.poll();
+                                         const auto grandchild = fork_properly(ctx, [&](const child_voice& inner)
+                                                                               { inner.say(all.complete(ctx)); });
+                                         voice.say(grandchild.text);
+                                         voice.say(all.complete(ctx));
+                                     });
     BOOST_TEST(child.ok(), child);
     BOOST_TEST(child.text == everything + everything);
     BOOST_TEST(all.complete(ctx) == everything);

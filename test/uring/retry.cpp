@@ -75,9 +75,9 @@ struct passing_answer
     }
 };
 
-const std::vector<opcode> every_code = {
-    opcode::nop,  opcode::read,            opcode::write,        opcode::readv,  opcode::writev,  opcode::receive,
-    opcode::send, opcode::receive_message, opcode::send_message, opcode::accept, opcode::connect, opcode::poll};
+const std::vector<opcode> every_code = {opcode::nop,          opcode::read,    opcode::write,   opcode::readv,
+                                        opcode::writev,       opcode::receive, opcode::send,    opcode::receive_message,
+                                        opcode::send_message, opcode::accept,  opcode::connect, opcode::poll};
 
 // Results, and failures that are the operation's own.
 std::vector<final_answer> final_answers()
@@ -104,8 +104,9 @@ std::vector<final_answer> final_answers()
         rows.push_back({{.code = code, .awaited = POLLIN, .cancel_requested = true}, -ECANCELED, -ECANCELED});
         rows.push_back({{.code = code, .awaited = POLLIN, .cancel_requested = true}, -EBADF, -EBADF});
     }
-    rows.push_back(
-        {{.code = opcode::connect, .awaited = POLLOUT, .connecting = true, .cancel_requested = true}, POLLOUT, -ECANCELED});
+    rows.push_back({{.code = opcode::connect, .awaited = POLLOUT, .connecting = true, .cancel_requested = true},
+                    POLLOUT,
+                    -ECANCELED});
 
     // Not ready, and nothing to wait for.
     rows.push_back({{opcode::nop}, -EAGAIN, -EAGAIN});
