@@ -967,8 +967,9 @@ BOOST_DATA_TEST_CASE(a_local_connect_that_finds_no_room_is_not_taken_for_connect
     }
     descriptor accepted(::accept(listener.get(), nullptr, nullptr));
     BOOST_TEST(on.finish(op));
-    BOOST_TEST(op.result == 0);
-    BOOST_TEST(::send(second.get(), "x", 1, MSG_NOSIGNAL) == 1);
+    // One that does not block may have been told so in the meantime. A success is one, whatever came between.
+    BOOST_TEST((op.result == 0 || (flags != 0 && op.result == -EAGAIN)));
+    BOOST_TEST((::send(second.get(), "x", 1, MSG_NOSIGNAL) == 1) == (op.result == 0));
 }
 
 // More than fits
