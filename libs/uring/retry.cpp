@@ -6,8 +6,10 @@
 #include <cerrno>
 #include <utility>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 namespace zsync::detail
 {
@@ -39,6 +41,13 @@ int events_now(int descriptor, std::uint32_t events) noexcept
 {
     pollfd one{descriptor, static_cast<short>(events), 0};
     return ::poll(&one, 1, 0) < 0 ? 0 : one.revents;
+}
+
+// An accept is bound by the limit of descriptors of the moment it was handed over, which may have been raised since.
+bool descriptors_are_left(int descriptor) noexcept
+{
+    const int probe = ::fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+    return probe >= 0 && ::close(probe) == 0;
 }
 
 bool is_connected(int descriptor) noexcept
@@ -91,6 +100,8 @@ bool is_final(operation& op, int result) noexcept
         op.connecting = true;
         return wait_first(op, POLLOUT);
     }
+    if (op.code == opcode::accept && result == -EMFILE && descriptors_are_left(op.descriptor))
+        return false;
     if (!given_up)
         return finish(op, result);
     if (result == -EAGAIN)

@@ -149,9 +149,10 @@ public:
         for (int fd = 0; fd < 1024; ++fd)
             if (::fcntl(fd, F_GETFD) >= 0)
                 highest = fd;
-        fewer.rlim_cur = static_cast<rlim_t>(highest + 1 + left);
+        // One more than `left`, so that there is one to take and to free even where no number below is unused.
+        fewer.rlim_cur = static_cast<rlim_t>(highest + 1 + left + 1);
         ::setrlimit(RLIMIT_NOFILE, &fewer);
-        for (int fd = ::dup(0); fd >= 0; fd = ::dup(0))
+        for (int fd = open_one(); fd >= 0; fd = open_one())
             taken_.push_back(fd);
         for (; left > 0 && !taken_.empty(); --left)
             free_one();
@@ -164,13 +165,17 @@ public:
         ::setrlimit(RLIMIT_NOFILE, &before_);
     }
 
-    void take_one() { taken_.push_back(::dup(0)); }
+    void take_one() { taken_.push_back(open_one()); }
 
     void free_one()
     {
+        BOOST_REQUIRE(!taken_.empty());
         ::close(taken_.back());
         taken_.pop_back();
     }
+
+    /// Not a copy of standard input: that may be closed.
+    static int open_one() { return ::open("/dev/null", O_RDONLY | O_CLOEXEC); }
 
 private:
     rlimit before_{};
@@ -622,7 +627,7 @@ const row rows[] = {
                        few.reset();
                        std::vector<int> taken; // so that the number is beyond the limit that was
                        for (int i = 0; i < 8; ++i)
-                           taken.push_back(::dup(0));
+                           taken.push_back(few_descriptors::open_one());
                        s.b.connect(s.acceptor.local_endpoint());
                        s.under_test.settle();
                        for (int fd : taken)
