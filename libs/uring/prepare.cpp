@@ -73,6 +73,12 @@ void prepare(io_uring_sqe& sqe, const operation& op, bool poll_first) noexcept
         case opcode::poll:
             io_uring_prep_poll_add(entry, op.descriptor, events_to_poll(op.flags));
             break;
+        case opcode::open:
+            io_uring_prep_openat(entry, op.descriptor, static_cast<const char*>(op.address), flags, op.length);
+            break;
+        case opcode::sync:
+            io_uring_prep_fsync(entry, op.descriptor, op.flags ? IORING_FSYNC_DATASYNC : 0);
+            break;
         }
         if (op.code == opcode::read || op.code == opcode::write)
             entry->rw_flags = flags;
@@ -122,6 +128,8 @@ std::uint32_t readiness_of(const operation& op) noexcept
     case opcode::connect:
     case opcode::nop:
     case opcode::poll:
+    case opcode::open:
+    case opcode::sync:
         break;
     }
     return 0;

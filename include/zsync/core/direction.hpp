@@ -30,6 +30,8 @@ inline direction direction_of(const operation& op) noexcept
     case opcode::accept:
     case opcode::connect:
     case opcode::poll:
+    case opcode::open:
+    case opcode::sync:
         break;
     }
     return direction::none;

@@ -15,14 +15,24 @@ namespace zsync
 /// Names the mechanism that performs a context's operations.
 enum class engine_kind
 {
-    reactor, ///< readiness: epoll, then the system call
-    uring    ///< completion: io_uring
+    reactor,  ///< readiness: epoll, then the system call
+    uring,    ///< completion: io_uring
+    blocking, ///< the system call at once, on the caller's thread
 };
 
-/// Returns "epoll" or "io_uring". Never blocks.
+/// Returns "epoll", "io_uring" or "system calls". Never blocks.
 constexpr std::string_view to_string(engine_kind kind) noexcept
 {
-    return kind == engine_kind::uring ? "io_uring" : "epoll";
+    switch (kind)
+    {
+    case engine_kind::reactor:
+        return "epoll";
+    case engine_kind::uring:
+        return "io_uring";
+    case engine_kind::blocking:
+        break;
+    }
+    return "system calls";
 }
 
 /// Performs operations, whatever the mechanism: one set of I/O objects serves every engine.

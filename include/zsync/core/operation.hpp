@@ -21,7 +21,9 @@ enum class opcode : std::uint8_t
     send_message,    ///< sendmsg(2); likewise
     accept,          ///< accept4(2); `flags` are SOCK_ flags, `address` a sockaddr or null
     connect,         ///< connect(2); `address` is a sockaddr of `length` bytes
-    poll             ///< waits until one of the poll(2) events in `flags` holds; completes with those that do
+    poll,            ///< waits until one of the poll(2) events in `flags` holds; completes with those that do
+    open,            ///< openat(2) below `descriptor`; `address` is the path, `flags` its O_ flags, `length` the mode
+    sync             ///< fsync(2), or fdatasync(2) if `flags` is not 0
 };
 
 /// The way bytes go; see direction_of().
