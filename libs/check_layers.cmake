@@ -22,7 +22,7 @@ set(layers ${below_io} io)
 set(asio_detail_homes "^include/zsync/(core/detail/asio|uring/detail/asio_(actions|ops|sockets|native|drop_in))\\.hpp$")
 
 # System headers a public header may name: the kernel's and POSIX's, never another library's.
-set(system_headers "^((sys|linux|asm|net|netinet|arpa|sanitizer)/[a-z0-9_/]+|dirent|dlfcn|errno|fcntl|limits|netdb|poll|pthread|sched|signal|spawn|stddef|stdint|stdio|stdlib|string|time|unistd)\\.h$")
+set(system_headers "^((sys|linux|asm|net|netinet|arpa|sanitizer)/[a-z0-9_/]+|cxxabi|dirent|dlfcn|errno|fcntl|limits|netdb|poll|pthread|sched|signal|spawn|stddef|stdint|stdio|stdlib|string|time|unistd)\\.h$")
 
 # The layer that owns a path below include/zsync or libs; NOTFOUND if none does.
 function(layer_of path result)

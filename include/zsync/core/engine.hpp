@@ -81,6 +81,14 @@ public:
     /// @return how many operations completed.
     virtual std::size_t turn(std::optional<std::chrono::microseconds> timeout, void* sink) = 0;
 
+    /// The thread that takes the turns is about to stop doing so, and another may. Blocks only until the kernel has let
+    /// go of what it can only give back to this thread.
+    virtual void leave() {}
+
+    /// Cancels all, waits until the kernel has let go of every record, and completes them through `sink`. Afterwards
+    /// nothing may be started; cancel and the descriptor functions are still accepted, until destruction.
+    virtual void shutdown(void* sink) noexcept = 0;
+
     /// Makes the turn() in progress, or else the next one, return without waiting. Any thread; async-signal-safe.
     virtual void wake() noexcept = 0;
 

@@ -16,6 +16,12 @@
 #include <boost/asio/detail/scheduler.hpp>
 #include <boost/asio/detail/scheduler_operation.hpp>
 #include <boost/asio/detail/scheduler_task.hpp>
+#include <boost/asio/detail/strand_executor_service.hpp>
+#include <boost/asio/detail/strand_service.hpp>
+#include <boost/asio/detail/thread_context.hpp>
+#include <boost/asio/detail/thread_info_base.hpp>
+
+#include <memory>
 
 #if defined(BOOST_ASIO_HAS_IO_URING_AS_DEFAULT) || !defined(BOOST_ASIO_HAS_EPOLL)
 #    error                                                                                                             \
@@ -53,6 +59,13 @@ struct task_factory_member
     friend constexpr type exposed(task_factory_member) noexcept;
 };
 
+struct outstanding_work_member
+{
+    using type = boost::asio::detail::atomic_count scheduler::*;
+    friend constexpr type exposed(outstanding_work_member) noexcept;
+};
+
+template struct expose_member<outstanding_work_member, &scheduler::outstanding_work_>;
 template struct expose_member<epoll_descriptor_member, &epoll_reactor::epoll_fd_>;
 template struct expose_member<task_factory_member, &scheduler::get_task_>;
 
@@ -68,6 +81,21 @@ inline void replace_task(scheduler& target, scheduler::get_task_func_type factor
     target.*exposed(task_factory_member{}) = factory;
 }
 
+/// Counts what keeps a scheduler running. Any thread.
+inline long outstanding_work(const scheduler& of) noexcept
+{
+    return of.*exposed(outstanding_work_member{});
+}
+
+/// Installs a scheduler that starts no thread, waits in the task that `factory` returns, and is run by one thread at a
+/// time. To be called before anything else can install one.
+inline scheduler& install_scheduler(boost::asio::execution_context& context, scheduler::get_task_func_type factory)
+{
+    auto made = std::make_unique<scheduler>(context, 1, false, factory);
+    boost::asio::add_service(context, made.get());
+    return *made.release();
+}
+
 /// Says whether Asio locks its scheduler under this concurrency hint.
 constexpr bool hint_locks_scheduler(int hint) noexcept
 {
@@ -79,5 +107,113 @@ constexpr bool hint_locks_io(int hint) noexcept
 {
     return BOOST_ASIO_CONCURRENCY_HINT_IS_LOCKING(REACTOR_IO, hint);
 }
+
+// What a thread is inside of: run functions of schedulers, and strands (those of executors, and io_context::strand).
+using run_stack = boost::asio::detail::call_stack<boost::asio::detail::thread_context,
+                                                  boost::asio::detail::thread_info_base>;
+using strand_stack = boost::asio::detail::call_stack<boost::asio::detail::strand_executor_service::strand_impl>;
+using old_strand_stack = boost::asio::detail::call_stack<boost::asio::detail::strand_service::strand_impl>;
+
+struct run_top_member
+{
+    using type = boost::asio::detail::tss_ptr<run_stack::context>*;
+    friend constexpr type exposed(run_top_member) noexcept;
+};
+
+struct strand_top_member
+{
+    using type = boost::asio::detail::tss_ptr<strand_stack::context>*;
+    friend constexpr type exposed(strand_top_member) noexcept;
+};
+
+struct old_strand_top_member
+{
+    using type = boost::asio::detail::tss_ptr<old_strand_stack::context>*;
+    friend constexpr type exposed(old_strand_top_member) noexcept;
+};
+
+template struct expose_member<run_top_member, &run_stack::top_>;
+template struct expose_member<strand_top_member, &strand_stack::top_>;
+template struct expose_member<old_strand_top_member, &old_strand_stack::top_>;
+
+/// The tops of Asio's call stacks: they belong to what runs on a stack, and change with it.
+struct asio_call_stacks
+{
+    run_stack::context* runs = nullptr;
+    strand_stack::context* strands = nullptr;
+    old_strand_stack::context* old_strands = nullptr;
+
+    /// Reads those of the calling thread.
+    static asio_call_stacks current() noexcept
+    {
+        return {*exposed(run_top_member{}), *exposed(strand_top_member{}),
+                *exposed(old_strand_top_member{})};
+    }
+
+    /// Makes these the calling thread's.
+    void install() const noexcept
+    {
+        *exposed(run_top_member{}) = runs;
+        *exposed(strand_top_member{}) = strands;
+        *exposed(old_strand_top_member{}) = old_strands;
+    }
+
+    bool in_same_strand(const asio_call_stacks& other) const noexcept
+    {
+        return strands == other.strands && old_strands == other.old_strands;
+    }
+};
+
+/// Says whether a scheduler of Asio's is running below on the calling thread's stack.
+inline bool inside_asio_run() noexcept
+{
+    return run_stack::top() != nullptr;
+}
+
+/// Says whether the calling thread is running the scheduler of a context, if it has one. Takes the context's lock.
+inline bool can_dispatch(boost::asio::execution_context& context)
+{
+    return boost::asio::has_service<scheduler>(context) && boost::asio::use_service<scheduler>(context).can_dispatch();
+}
+
+/// Gives the functions that a loop of ours runs Asio's cache of handler memory, as a scheduler gives it to its own. For
+/// one thread at a time.
+class handler_memory
+{
+public:
+    handler_memory() : frame_(&key_, memory_)
+    {
+        stacks_.runs = &frame_;
+        *exposed(run_top_member{}) = aside_.top;
+    }
+
+    ~handler_memory() { aside_.top = *exposed(run_top_member{}); }
+
+    handler_memory(const handler_memory&) = delete;
+    handler_memory& operator=(const handler_memory&) = delete;
+
+    /// The call stacks of a function that the loop runs.
+    const asio_call_stacks& call_stacks() const noexcept { return stacks_; }
+
+private:
+    // The frame pushes itself when made, and pops itself when destroyed: neither is to be seen on the thread that
+    // happens to do it, so its top stands aside meanwhile.
+    struct aside
+    {
+        run_stack::context* top = *exposed(run_top_member{});
+        aside() noexcept { *exposed(run_top_member{}) = nullptr; }
+        ~aside() { *exposed(run_top_member{}) = top; }
+    };
+
+    struct key : boost::asio::detail::thread_context
+    {
+    };
+
+    aside aside_;
+    asio_call_stacks stacks_;
+    key key_;
+    boost::asio::detail::thread_info_base memory_;
+    run_stack::context frame_;
+};
 
 } // namespace zsync::detail

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <zsync/core/task_cancellation.hpp>
+#include <zsync/core/work_item.hpp>
+
+#include <boost/assert.hpp>
+#include <boost/system/error_code.hpp>
+
+namespace zsync
+{
+
+class loop;
+class waiter;
+
+/// What is running: a fiber, or a thread. What waits, waits as an agent.
+class agent
+{
+public:
+    /// Returns the agent that runs the calling code. Never blocks.
+    ///
+    /// Not to be kept beyond a wait in a variable that the compiler may take from thread-local storage again: a fiber
+    /// may continue on another thread if its context does.
+    static agent& current() noexcept;
+
+    agent(const agent&) = delete;
+    agent& operator=(const agent&) = delete;
+
+    /// The loop whose fiber this is; null: a thread.
+    loop* fiber_of() const noexcept { return loop_; }
+
+    /// Says why the agent must not wait just now: resource_deadlock_would_occur below a handler of a hosted Asio object
+    /// or of a strand, which must return before anything else can run. For the agent itself; never blocks.
+    virtual boost::system::error_code may_wait() const noexcept = 0;
+
+    /// Cancellation of what this agent does. For its own thread.
+    task_cancellation& cancellation() noexcept { return cancellation_; }
+
+protected:
+    explicit agent(loop* fiber_of) noexcept : loop_(fiber_of) {}
+    ~agent() = default;
+
+private:
+    friend class waiter;
+
+    /// Returns when the waiter is done: suspends the fiber, blocks the thread.
+    virtual void wait(waiter& w) noexcept = 0;
+
+    /// Makes it so. Any thread; the waiter may be gone when this returns.
+    virtual void notify(waiter& w) noexcept = 0;
+
+    loop* const loop_;
+    task_cancellation cancellation_;
+};
+
+/// Waits for one event on behalf of an agent. Lives on the waiting stack.
+///
+/// The item it is lets a notification from another thread travel through the inbox of the fiber's loop: the fiber
+/// cannot go on, and take the waiter away, before the loop has seen it.
+class waiter : private work_item
+{
+public:
+    waiter() noexcept : waiter(agent::current()) {}
+    explicit waiter(agent& owner) noexcept : owner_(owner) {}
+    waiter(const waiter&) = delete;
+    waiter& operator=(const waiter&) = delete;
+
+    agent& owner() const noexcept { return owner_; }
+
+    /// Suspends the fiber, or blocks the thread, until notify() has been called. For the owner only. Requires that the
+    /// owner may_wait().
+    void wait() noexcept { owner_.wait(*this); }
+
+    /// Ends the wait, now or to come. Once; any thread. The last that its caller may do with the waiter.
+    void notify() noexcept { owner_.notify(*this); }
+
+    /// Makes the waiter ready for another event. For the owner, after wait().
+    void reset() noexcept { done_ = false; }
+
+    /// For agents, under whatever protects their state: the fiber's loop, or the thread's mutex.
+    bool is_done() const noexcept { return done_; }
+    void set_done() noexcept { done_ = true; }
+    work_item& message(work_item::run_function deliver) noexcept
+    {
+        run = deliver;
+        return *this;
+    }
+    static waiter& from_message(work_item& item) noexcept { return static_cast<waiter&>(item); }
+
+private:
+    agent& owner_;
+    bool done_ = false;
+};
+
+namespace detail
+{
+
+/// Makes agent::current() return `*where`, or the thread's own agent if either is null, on this thread. Returns what
+/// was there before. A pointer to the pointer, so that a switch between fibers need not touch thread-local storage.
+agent* const* set_current_agent(agent* const* where) noexcept;
+
+} // namespace detail
+
+} // namespace zsync
