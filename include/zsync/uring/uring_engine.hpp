@@ -77,7 +77,7 @@ public:
     /// The owner is about to stop taking turns. What the kernel holds is taken back, since completions would be
     /// invisible to any other thread; the next turn starts it again, on whatever thread. Does nothing on other threads
     /// and for other rings. Blocks only until the kernel has let go, which it does at once.
-    void leave();
+    void leave() override;
 
     /// Gives the ring with one owner up for one that any thread may run. To be called by the thread that is to take the
     /// next turn. @throws boost::system::system_error if no new ring can be had.
@@ -95,7 +95,7 @@ public:
 
     /// Cancels all, waits until the kernel has let go of every record, and completes them through `sink`. Afterwards
     /// nothing may be started; cancel and the descriptor functions are still accepted, until destruction.
-    void shutdown(void* sink) noexcept;
+    void shutdown(void* sink) noexcept override;
 
     /// Says whether shutdown() has begun. Any thread.
     bool stopped() const noexcept { return stopped_.load(std::memory_order_acquire); }
