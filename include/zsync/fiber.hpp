@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <zsync/fiber/fiber_context.hpp>
+#include <zsync/fiber/fiber_options.hpp>
+#include <zsync/fiber/spawn.hpp>
+#include <zsync/fiber/stack_pool.hpp>
+#include <zsync/fiber/this_fiber.hpp>

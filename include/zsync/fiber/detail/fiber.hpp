@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <zsync/core/agent.hpp>
+#include <zsync/core/work_item.hpp>
+#include <zsync/fiber/detail/stack_switch.hpp>
+
+namespace zsync::detail
+{
+
+class fiber_loop;
+
+/// A fiber: an agent with a stack of its own, at whose upper end this object stands.
+///
+/// As an item it is queued to be resumed. It belongs to one loop for life. Everything here is called on the loop's
+/// thread, but for notify().
+class fiber : public agent, public work_item, public execution
+{
+public:
+    /// What resumes a fiber that may not simply be queued: see spawn() into a strand.
+    using schedule_function = void (*)(fiber& self);
+
+    /// What a fiber runs. It must not return: it ends with fiber_loop::end().
+    using main_function = void (*)(execution& self) noexcept;
+
+    /// Called by fiber_loop::make_fiber().
+    fiber(fiber_loop& owner, stack_view stack, std::byte* top, main_function main,
+          const asio_call_stacks& calls) noexcept;
+    ~fiber() = default;
+
+    fiber_loop& owner() const noexcept { return owner_; }
+
+    boost::system::error_code may_wait() const noexcept override;
+
+    /// The same as a question: something that must return first runs on this stack.
+    bool must_return_first() const noexcept;
+
+    /// Makes the fiber go on. It must be suspended, and not be ready already.
+    void ready() noexcept;
+
+    /// Says whether an item is a fiber to be resumed.
+    static fiber* from(work_item& item) noexcept { return item.run == &resumed ? static_cast<fiber*>(&item) : nullptr; }
+
+    // The loop's.
+    fiber* next = nullptr; // of those alive, or of the spares
+    fiber* previous = nullptr;
+    fiber* return_to = nullptr; // whoever runs a slice of it; null: the loop goes on when it waits
+    schedule_function schedule = nullptr;
+    asio_call_stacks bottom; // what its function began with, or its slice
+    bool scheduled = false;  // by its schedule function, and not resumed yet
+    bool is_loop = false;    // runs items, and may be waiting in one
+    bool kept = false;       // stays where it is when it has ended, until fiber_loop::release()
+
+private:
+    void wait(waiter& w) noexcept override;
+    void notify(waiter& w) noexcept override;
+    static void resumed(work_item& item, bool invoke) noexcept;
+    static void enter(execution& self, execution& from) noexcept;
+
+    fiber_loop& owner_;
+    const main_function main_;
+    waiter* awaited_ = nullptr; // what the fiber is suspended for, if for a waiter
+};
+
+} // namespace zsync::detail

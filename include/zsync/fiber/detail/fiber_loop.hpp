@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <zsync/core/detail/hosted_scheduler.hpp>
+#include <zsync/core/loop.hpp>
+#include <zsync/fiber/detail/fiber.hpp>
+#include <zsync/fiber/fiber_options.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace zsync::detail
+{
+
+/// The loop of a fiber_context: runs items, resumes fibers, turns the engine.
+///
+/// The loop itself runs on a fiber, so that an item may wait: then the fiber it waits on is left as it stands, and a
+/// spare one goes on with the loop. Exactly one fiber at a time is the loop (`loop_`), running or suspended in the
+/// switch to the fiber it resumed; when a fiber that once was the loop comes back from its item, it becomes a spare.
+/// The function of a loop fiber keeps nothing on its stack from item to item, so it does not matter which one goes on.
+///
+/// A fiber that waits switches to the next ready fiber at once, without a detour over the loop, as often as `budget_`
+/// allows. Everything is done by the thread inside run(), but where a function says otherwise.
+class fiber_loop final : public loop, private scheduler_host
+{
+public:
+    fiber_loop(boost::asio::execution_context& context, const fiber_options& options);
+    ~fiber_loop();
+
+    // What a loop does for everybody; see there.
+    engine& io() noexcept override { return *engine_; }
+    timer_wheel* timers() noexcept override { return &timers_; }
+    helper_threads& helpers() noexcept override { return helpers_; }
+    void post(work_item& item) noexcept override;
+    void work_started() noexcept override { work_.fetch_add(1, std::memory_order_relaxed); }
+    void work_finished() noexcept override;
+    bool may_run_inline() const noexcept override { return running_here() && !guest_->running(); }
+
+    /// Bounds of a call of run_until().
+    struct limits
+    {
+        std::optional<std::chrono::steady_clock::time_point> deadline{}; // none: as long as there is work
+        bool wait = true;
+        bool one = false;
+    };
+
+    /// Runs until there is no more work, or a limit. @return how many items and slices of fibers it ran.
+    /// @throws what a function run by it throws; system_error with device_or_resource_busy if a thread is inside.
+    std::size_t run(const limits& bounds);
+
+    void stop() noexcept;                 // any thread
+    bool stopped() const noexcept { return stopped_.load(std::memory_order_acquire); } // any thread
+    void restart() noexcept { stopped_.store(false, std::memory_order_release); }
+
+    /// Cancels all fibers and runs until their frames have unwound.
+    void end_fibers() noexcept;
+
+    /// Destroys what is queued, and ends what is in flight. To be called when no fiber is left, before the context
+    /// destroys its services, and again after that.
+    void shutdown() noexcept;
+
+    /// Destroys what is queued.
+    void destroy_items() noexcept;
+
+    /// Carries the exception being handled to whoever called run(), which returns.
+    void fail() noexcept;
+
+    // For fibers.
+
+    /// Takes a stack for make_fiber(). @throws std::bad_alloc
+    stack_view take_stack() { return stacks_.take(); }
+
+    /// Makes a fiber of type F at the upper end of a stack. F derives from fiber, and is constructed from (loop, stack,
+    /// top, call stacks, args...). @throws what that throws; the stack has then been given back.
+    template <class F, class... Args>
+    F& make_fiber(stack_view stack, Args&&... args)
+    {
+        static_assert(alignof(F) <= 64);
+        std::byte* const place = stack.top() - (sizeof(F) + 63) / 64 * 64;
+        try
+        {
+            F& made = *::new (place) F(*this, stack, place, memory_.call_stacks(), std::forward<Args>(args)...);
+            link(made, alive_fibers_);
+            ++alive_;
+            return made;
+        }
+        catch (...)
+        {
+            stacks_.give_back(stack);
+            throw;
+        }
+    }
+
+    /// Queues an item on the loop's own thread. Not counted as work: for fibers, which count by being alive.
+    void enqueue(work_item& item) noexcept { ready_.push(item); }
+
+    /// Lets something else run until the running fiber is resumed.
+    void suspend() noexcept;
+
+    /// Lets whatever is ready run first.
+    void yield() noexcept;
+
+    /// Resumes a fiber from within an item, and returns when it next waits or has ended.
+    void run_slice(fiber& slice) noexcept;
+
+    /// The last thing a fiber does, when it has destroyed all that it holds but itself, which goes with its stack.
+    [[noreturn]] void end(fiber& ended) noexcept;
+
+    /// To be called after each switch: frees the fiber that made it, if that has ended and is not kept.
+    void arrived_from(execution& from) noexcept;
+
+    /// Frees a fiber that is kept, now or when it ends. The fiber may be the running one. On the loop's thread, or
+    /// when no thread runs the loop any more.
+    void release(fiber& held) noexcept;
+
+    /// Makes a cancellation request of every fiber there is.
+    void cancel_fibers(boost::system::error_code reason) noexcept;
+
+    fiber& running() const noexcept { return static_cast<fiber&>(*current_); }
+    bool in_guest() const noexcept { return guest_->running(); }
+    bool ending() const noexcept { return ending_; }
+    const std::string& why() const noexcept { return why_; }
+    std::size_t alive() const noexcept { return alive_; }
+    metrics counters() const noexcept;
+
+private:
+    class loop_fiber;
+    struct guest_poll : operation
+    {
+        hosted_scheduler* guest = nullptr;
+    };
+
+    void wait_for_guest(std::optional<std::chrono::microseconds> timeout) override;
+    void wake_for_guest() noexcept override { engine_->wake(); }
+
+    static void link(fiber& one, fiber*& list) noexcept;
+    static void unlink(fiber& one, fiber*& list) noexcept;
+    static void destroy(fiber& ended, stack_pool& from) noexcept;
+    fiber& next() noexcept;
+    fiber& take_spare() noexcept;
+    void put_spare(fiber& spare) noexcept;
+    void leave_item(fiber& self) noexcept;
+    void switch_from(fiber& from, fiber& to) noexcept;
+
+    void run_items() noexcept;
+    void run_function(work_item& item) noexcept;
+    void turn() noexcept;
+    void look_around();
+    bool is_over() noexcept;
+    bool out_of_work() const noexcept;
+    std::optional<std::chrono::microseconds> longest_wait() const;
+    void expire_timers() noexcept;
+    void watch_guest();
+    void unwind_all() noexcept;
+
+    // Chosen: a switch takes some 10 ns, a turn of the engine without events 50.
+    static constexpr int switches_between_turns = 64;
+
+    handler_memory memory_;
+    hosted_scheduler* guest_; // the context's
+    stack_pool stacks_;
+    stack_pool loop_stacks_;
+    timer_wheel timers_{timer_wheel::clock::now()};
+    helper_threads helpers_;
+    std::unique_ptr<engine> engine_;
+    std::string why_;
+    guest_poll guest_poll_;
+
+    work_queue ready_;
+    work_inbox inbox_;                  // items of other threads, which wake the engine
+    std::atomic<long> work_{0};         // what executors track
+    std::atomic<bool> stopped_{false};  // written by stop(), from any thread, and where work runs out
+    std::atomic<bool> occupied_{false}; // a thread is inside run(), and owns all that follows
+
+    execution* thread_ = nullptr; // the stack that called run()
+    exception_state* exceptions_ = nullptr;
+    agent* current_ = nullptr; // the fiber that runs; null outside run()
+    fiber* loop_ = nullptr;    // null: the fiber that was it waits in its item
+    fiber* spares_ = nullptr;
+    fiber* alive_fibers_ = nullptr; // not those that run items
+    fiber* waiting_ = nullptr;      // those that have waited in an item and not come back from it
+    std::size_t alive_ = 0;
+    std::size_t waiting_items_ = 0;
+    int budget_ = 0;
+    bool leaving_ = false;
+    bool ending_ = false;
+    std::exception_ptr failure_;
+    limits bounds_;
+    std::size_t count_ = 0;
+};
+
+// A switch between fibers, from one's wait to the other's return, is all inline.
+
+inline bool fiber::must_return_first() const noexcept
+{
+    const asio_call_stacks now = asio_call_stacks::current();
+    // A slice ends when its fiber waits, and what it is inside of ends with it.
+    return !now.in_same_strand(bottom) || (return_to && now.runs != bottom.runs) || owner_.in_guest();
+}
+
+inline void fiber::ready() noexcept
+{
+    if (schedule && !owner_.ending()) [[unlikely]]
+    {
+        scheduled = true;
+        schedule(*this);
+        return;
+    }
+    owner_.enqueue(*this);
+}
+
+inline void fiber_loop::switch_from(fiber& from, fiber& to) noexcept
+{
+    if (&from == &to)
+        return;
+    current_ = &to;
+    arrived_from(from.switch_to(to, *exceptions_));
+}
+
+inline void fiber_loop::arrived_from(execution& from) noexcept
+{
+    if (from.ended() && !static_cast<fiber&>(from).kept)
+        destroy(static_cast<fiber&>(from), stacks_);
+}
+
+inline fiber& fiber_loop::next() noexcept
+{
+    if (budget_ > 0 && ready_.front())
+    {
+        if (fiber* const ready = fiber::from(*ready_.front()))
+        {
+            ready_.pop();
+            --budget_;
+            ++count_;
+            return *ready;
+        }
+    }
+    if (!loop_)
+        loop_ = &take_spare();
+    return *loop_;
+}
+
+inline void fiber_loop::suspend() noexcept
+{
+    fiber& self = running();
+    if (loop_ == &self)
+        leave_item(self);
+    if (fiber* const caller = std::exchange(self.return_to, nullptr))
+        switch_from(self, *caller);
+    else
+        switch_from(self, next());
+}
+
+inline void fiber_loop::yield() noexcept
+{
+    fiber& self = running();
+    self.ready();
+    suspend();
+}
+
+} // namespace zsync::detail

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <zsync/core/engine.hpp>
+
+#include <cstddef>
+#include <optional>
+
+namespace zsync
+{
+
+/// Options of a fiber_context. The defaults are right for servers.
+struct fiber_options
+{
+    /// The engine it must have. None: io_uring where a ring can be had, else epoll.
+    std::optional<engine_kind> engine{};
+
+    /// Usable bytes of a fiber's stack. Memory is taken page by page, as it is touched.
+    std::size_t stack_bytes = 128 * 1024;
+
+    /// The same for the fibers that run posted functions and handlers, which expect a thread's room.
+    std::size_t loop_stack_bytes = 1024 * 1024;
+
+    /// Entries of the ring's submission queue, if it has one.
+    unsigned ring_entries = 256;
+
+    /// Threads at most for calls that have no asynchronous form. They start when they are first needed.
+    std::size_t max_helper_threads = 4;
+
+    /// Zeroes what a fiber has left on its stack before another gets it.
+    bool scrub_stacks = false;
+};
+
+} // namespace zsync

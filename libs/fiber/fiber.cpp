@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <zsync/fiber/detail/fiber.hpp>
+
+#include <zsync/fiber/detail/fiber_loop.hpp>
+
+#include <utility>
+
+namespace zsync::detail
+{
+
+fiber::fiber(fiber_loop& owner, stack_view stack, std::byte* top, main_function main,
+             const asio_call_stacks& calls) noexcept
+    : agent(&owner), execution(stack, top, &fiber::enter, calls), bottom(calls), owner_(owner), main_(main)
+{
+    run = &fiber::resumed;
+}
+
+boost::system::error_code fiber::may_wait() const noexcept
+{
+    if (must_return_first())
+        return make_error_code(boost::system::errc::resource_deadlock_would_occur);
+    return {};
+}
+
+void fiber::wait(waiter& w) noexcept
+{
+    awaited_ = &w;
+    while (!w.is_done())
+        owner_.suspend();
+    awaited_ = nullptr;
+}
+
+void fiber::notify(waiter& w) noexcept
+{
+    if (!owner_.running_here())
+    {
+        owner_.post(w.message([](work_item& message, bool) { waiter::from_message(message).notify(); }));
+        return;
+    }
+    w.set_done();
+    if (awaited_ == &w)
+        ready();
+}
+
+// The first switch to a fiber may come from one that has just ended.
+void fiber::enter(execution& self, execution& from) noexcept
+{
+    auto& entered = static_cast<fiber&>(self);
+    entered.owner_.arrived_from(from);
+    entered.main_(entered);
+}
+
+// The loop knows fibers by this function and switches to them itself; it calls it for none.
+void fiber::resumed(work_item&, bool) noexcept {}
+
+} // namespace zsync::detail

@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <zsync/fiber/detail/fiber_loop.hpp>
+
+#include <zsync/engine/make_engine.hpp>
+
+#include <boost/assert.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <algorithm>
+#include <utility>
+
+#include <poll.h>
+
+namespace zsync::detail
+{
+
+/// A fiber that runs items. Its function keeps nothing on its stack from one item to the next.
+class fiber_loop::loop_fiber final : public fiber
+{
+public:
+    loop_fiber(fiber_loop& owner, stack_view stack, std::byte* top, const asio_call_stacks& calls) noexcept
+        : fiber(owner, stack, top, [](execution& self) noexcept { static_cast<loop_fiber&>(self).owner().run_items(); },
+                calls)
+    {
+        is_loop = true;
+    }
+};
+
+fiber_loop::fiber_loop(boost::asio::execution_context& context, const fiber_options& options)
+    : loop(context),
+      guest_(&hosted_scheduler::install(context, *this)),
+      stacks_({.stack_bytes = options.stack_bytes, .scrub = options.scrub_stacks}),
+      loop_stacks_({.stack_bytes = options.loop_stack_bytes, .stacks_per_slab = 4, .scrub = options.scrub_stacks}),
+      helpers_(options.max_helper_threads)
+{
+    made_engine made = make_engine({.kind = options.engine, .ring_entries = options.ring_entries});
+    engine_ = std::move(made.engine);
+    why_ = std::move(made.why);
+    // From the start: objects on this context may be made by any thread, while this one sleeps.
+    guest_->use_reactor();
+    guest_poll_.guest = guest_;
+    guest_poll_.code = opcode::poll;
+    guest_poll_.flags = POLLIN;
+    guest_poll_.descriptor = guest_->descriptor();
+    guest_poll_.background = true;
+    guest_poll_.on_complete = [](operation& self, void*) noexcept
+    { static_cast<guest_poll&>(self).guest->set_readable(); };
+    watch_guest();
+}
+
+fiber_loop::~fiber_loop()
+{
+    BOOST_ASSERT(alive_ == 0);
+    if (loop_)
+        put_spare(*loop_);
+    while (spares_)
+    {
+        fiber& spare = *std::exchange(spares_, spares_->next);
+        destroy(spare, loop_stacks_);
+    }
+}
+
+void fiber_loop::post(work_item& item) noexcept
+{
+    if (running_here())
+        ready_.push(item);
+    else if (inbox_.push(item))
+        engine_->wake();
+}
+
+void fiber_loop::work_finished() noexcept
+{
+    // Release: whoever sees that there is no more work sees what was posted before.
+    if (work_.fetch_sub(1, std::memory_order_acq_rel) == 1 && !running_here())
+        engine_->wake();
+}
+
+void fiber_loop::stop() noexcept
+{
+    stopped_.store(true, std::memory_order_release);
+    engine_->wake();
+}
+
+std::size_t fiber_loop::run(const limits& bounds)
+{
+    if (occupied_.exchange(true, std::memory_order_acquire))
+        throw boost::system::system_error(make_error_code(boost::system::errc::device_or_resource_busy),
+                                          "fiber_context::run: a thread is running it");
+    // What the thread is: its stack, and what it was running.
+    execution thread;
+    thread_ = &thread;
+    exceptions_ = exception_state::of_this_thread();
+    loop* const outer_loop = set_current_loop(this);
+    agent* const* const outer_agent = set_current_agent(&current_);
+    bounds_ = bounds;
+    count_ = 0;
+    leaving_ = false;
+    budget_ = 0;
+
+    if (!loop_)
+        loop_ = &take_spare();
+    current_ = loop_;
+    if (ending_)
+        unwind_all();
+    arrived_from(thread.switch_to(*loop_, *exceptions_));
+    current_ = nullptr;
+
+    set_current_agent(outer_agent);
+    set_current_loop(outer_loop);
+    thread_ = nullptr;
+    std::exception_ptr failure = std::exchange(failure_, nullptr);
+    const std::size_t count = count_;
+    try
+    {
+        engine_->leave();
+    }
+    catch (...)
+    {
+        if (!failure)
+            failure = std::current_exception();
+    }
+    occupied_.store(false, std::memory_order_release);
+    if (failure)
+        std::rethrow_exception(failure);
+    return count;
+}
+
+// The function of each fiber that runs items, for ever.
+void fiber_loop::run_items() noexcept
+{
+    for (;;)
+    {
+        work_item* const item = budget_ > 0 ? ready_.pop() : nullptr;
+        if (!item)
+        {
+            turn();
+            continue;
+        }
+        --budget_;
+        ++count_;
+        if (bounds_.one)
+            budget_ = 0;
+        if (fiber* const resumed = fiber::from(*item))
+            switch_from(running(), *resumed);
+        else
+            run_function(*item);
+    }
+}
+
+void fiber_loop::run_function(work_item& item) noexcept
+{
+    try
+    {
+        item.run(item, !ending_);
+    }
+    catch (const fiber_unwind&)
+    {
+    }
+    catch (...)
+    {
+        fail();
+    }
+    fiber& self = running();
+    if (loop_ == &self)
+        return;
+    // It has waited, and another fiber has gone on with the loop.
+    unlink(self, waiting_);
+    --waiting_items_;
+    put_spare(self);
+    switch_from(self, next());
+}
+
+void fiber_loop::fail() noexcept
+{
+    if (!failure_)
+        failure_ = std::current_exception();
+    leaving_ = true;
+    budget_ = 0;
+}
+
+void fiber_loop::run_slice(fiber& slice) noexcept
+{
+    fiber& self = running();
+    slice.scheduled = false;
+    slice.return_to = &self;
+    slice.bottom = asio_call_stacks::current();
+    slice.set_call_stacks(slice.bottom);
+    switch_from(self, slice);
+}
+
+void fiber_loop::end(fiber& ended) noexcept
+{
+    unlink(ended, alive_fibers_);
+    --alive_;
+    fiber* const caller = std::exchange(ended.return_to, nullptr);
+    fiber& to = caller ? *caller : next();
+    current_ = &to;
+    ended.leave(to, *exceptions_);
+}
+
+void fiber_loop::release(fiber& held) noexcept
+{
+    held.kept = false;
+    if (held.ended())
+        destroy(held, stacks_);
+}
+
+void fiber_loop::destroy(fiber& ended, stack_pool& from) noexcept
+{
+    const stack_view stack = ended.stack();
+    ended.~fiber();
+    from.give_back(stack);
+}
+
+void fiber_loop::link(fiber& one, fiber*& list) noexcept
+{
+    one.previous = nullptr;
+    one.next = std::exchange(list, &one);
+    if (one.next)
+        one.next->previous = &one;
+}
+
+void fiber_loop::unlink(fiber& one, fiber*& list) noexcept
+{
+    (one.previous ? one.previous->next : list) = one.next;
+    if (one.next)
+        one.next->previous = one.previous;
+}
+
+// The running fiber waits in an item: another goes on with the loop.
+void fiber_loop::leave_item(fiber& self) noexcept
+{
+    loop_ = nullptr;
+    link(self, waiting_);
+    ++waiting_items_;
+}
+
+// Without memory for another loop nothing could go on: not even an error could be delivered.
+fiber& fiber_loop::take_spare() noexcept
+{
+    if (spares_)
+    {
+        fiber& spare = *spares_;
+        spares_ = spare.next;
+        return spare;
+    }
+    const stack_view stack = loop_stacks_.take();
+    std::byte* const place = stack.top() - (sizeof(loop_fiber) + 63) / 64 * 64;
+    loop_fiber& made = *::new (place) loop_fiber(*this, stack, place, memory_.call_stacks());
+    return made;
+}
+
+void fiber_loop::put_spare(fiber& spare) noexcept
+{
+    spare.next = std::exchange(spares_, &spare);
+}
+
+// There is nothing to run, or it is time to look around.
+void fiber_loop::turn() noexcept
+{
+    if (leaving_)
+    {
+        arrived_from(running().switch_to(*thread_, *exceptions_)); // until the next run()
+        return;
+    }
+    budget_ = switches_between_turns;
+    try
+    {
+        look_around();
+    }
+    catch (...)
+    {
+        fail();
+    }
+    if (leaving_)
+        budget_ = 0;
+}
+
+void fiber_loop::look_around()
+{
+    inbox_.take(ready_);
+    expire_timers();
+    if (is_over())
+    {
+        leaving_ = true;
+        return;
+    }
+    if (ready_.empty())
+    {
+        guest_->wait(longest_wait());
+    }
+    else
+    {
+        engine_->turn(std::chrono::microseconds::zero(), nullptr);
+        if (!guest_->idle() || guest_->readable())
+            count_ += guest_->poll();
+    }
+    watch_guest();
+    inbox_.take(ready_);
+    expire_timers();
+    leaving_ = leaving_ || (!bounds_.wait && ready_.empty());
+}
+
+bool fiber_loop::is_over() noexcept
+{
+    if (ending_)
+        return out_of_work();
+    if (stopped() || (bounds_.one && count_ > 0))
+        return true;
+    if (bounds_.deadline && std::chrono::steady_clock::now() >= *bounds_.deadline)
+        return true;
+    if (!ready_.empty() || !out_of_work())
+        return false;
+    stopped_.store(true, std::memory_order_release); // as io_context does
+    return true;
+}
+
+bool fiber_loop::out_of_work() const noexcept
+{
+    if (alive_ != 0 || waiting_items_ != 0)
+        return false;
+    // In this order: who ends work has posted before.
+    return ending_ || (work_.load(std::memory_order_acquire) == 0 && guest_->idle() && inbox_.empty());
+}
+
+std::optional<std::chrono::microseconds> fiber_loop::longest_wait() const
+{
+    if (!bounds_.wait)
+        return std::chrono::microseconds::zero();
+    auto until = timers_.next_wakeup();
+    if (bounds_.deadline && (!until || *bounds_.deadline < *until))
+        until = bounds_.deadline;
+    if (!until)
+        return std::nullopt;
+    const auto left = std::chrono::ceil<std::chrono::microseconds>(*until - std::chrono::steady_clock::now());
+    return std::max(left, std::chrono::microseconds::zero());
+}
+
+void fiber_loop::expire_timers() noexcept
+{
+    if (timers_.empty())
+        return;
+    timer_list due;
+    timers_.expire(std::chrono::steady_clock::now(), due);
+    while (timer_node* const timer = due.pop_front())
+    {
+        auto& expired = static_cast<loop_timer&>(*timer);
+        expired.expired(expired);
+    }
+}
+
+// One-shot, and armed again when the guest's reactor has run.
+void fiber_loop::watch_guest()
+{
+    if (guest_poll_.where == operation::state::idle && !guest_->readable())
+        engine_->start(guest_poll_);
+}
+
+void fiber_loop::wait_for_guest(std::optional<std::chrono::microseconds> timeout)
+{
+    engine_->turn(timeout, nullptr);
+}
+
+// Of the fibers that wait, each ends its wait; those that are to be resumed through a strand are resumed directly.
+void fiber_loop::unwind_all() noexcept
+{
+    for (fiber* each = alive_fibers_; each; each = each->next)
+    {
+        each->cancellation().request_unwind();
+        if (std::exchange(each->scheduled, false))
+            enqueue(*each);
+    }
+    for (fiber* each = waiting_; each; each = each->next)
+        each->cancellation().request_unwind();
+}
+
+void fiber_loop::cancel_fibers(boost::system::error_code reason) noexcept
+{
+    for (fiber* each = alive_fibers_; each; each = each->next)
+        each->cancellation().request(reason);
+    for (fiber* each = waiting_; each; each = each->next)
+        each->cancellation().request(reason);
+}
+
+void fiber_loop::end_fibers() noexcept
+{
+    ending_ = true;
+    try
+    {
+        run({});
+    }
+    catch (...) // of a function that ended meanwhile: nobody is left to be told
+    {
+    }
+}
+
+// What it destroys may queue more.
+void fiber_loop::destroy_items() noexcept
+{
+    for (;;)
+    {
+        inbox_.take(ready_);
+        work_item* const item = ready_.pop();
+        if (!item)
+            return;
+        item->run(*item, false);
+    }
+}
+
+void fiber_loop::shutdown() noexcept
+{
+    destroy_items();
+    engine_->shutdown(nullptr);
+    helpers_.stop();
+    destroy_items();
+}
+
+metrics fiber_loop::counters() const noexcept
+{
+    return engine_->counters();
+}
+
+} // namespace zsync::detail
