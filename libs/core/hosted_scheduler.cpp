@@ -35,7 +35,7 @@ scheduler_task* hosted_scheduler::find(boost::asio::execution_context& context)
     return &boost::asio::use_service<hosted_scheduler>(context);
 }
 
-std::size_t hosted_scheduler::poll()
+std::size_t hosted_scheduler::poll(std::size_t most)
 {
     struct scope
     {
@@ -43,7 +43,10 @@ std::size_t hosted_scheduler::poll()
         ~scope() { running = false; }
     } const inside{running_ = true};
     boost::system::error_code ignored;
-    return scheduler_.poll(ignored);
+    std::size_t count = 0;
+    while (count < most && scheduler_.poll_one(ignored) != 0)
+        ++count;
+    return count;
 }
 
 void hosted_scheduler::wait(std::optional<std::chrono::microseconds> timeout)
@@ -77,8 +80,9 @@ int hosted_scheduler::descriptor()
 void hosted_scheduler::run(long usec, scheduler_queue& ready)
 {
     const bool may_wait = waiting_ && usec != 0;
-    if (may_wait)
-        host_->wait_for_guest(timeout_);
+    // With handlers of its own ready it does not wait, but it looks: they may make each other ready without an end.
+    if (waiting_)
+        host_->wait_for_guest(may_wait ? timeout_ : std::chrono::microseconds::zero());
     if (std::exchange(readable_, false))
         reactor_->run(0, ready);
     if (may_wait && ready.empty() && !std::exchange(end_of_wait_.queued, true))

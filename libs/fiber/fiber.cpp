@@ -19,6 +19,8 @@ boost::system::error_code fiber::may_wait() const noexcept
 {
     if (must_return_first())
         return make_error_code(boost::system::errc::resource_deadlock_would_occur);
+    if (!owner_.can_do_without(*this)) [[unlikely]]
+        return make_error_code(boost::system::errc::not_enough_memory);
     return {};
 }
 

@@ -7,6 +7,7 @@
 #include <boost/system/system_error.hpp>
 
 #include <algorithm>
+#include <thread>
 #include <utility>
 
 #include <poll.h>
@@ -19,8 +20,9 @@ class fiber_loop::loop_fiber final : public fiber
 {
 public:
     loop_fiber(fiber_loop& owner, stack_view stack, std::byte* top, const asio_call_stacks& calls) noexcept
-        : fiber(owner, stack, top, [](execution& self) noexcept { static_cast<loop_fiber&>(self).owner().run_items(); },
-                calls)
+        : fiber(
+              owner, stack, top, [](execution& self) noexcept { static_cast<loop_fiber&>(self).owner().run_items(); },
+              calls)
     {
         is_loop = true;
     }
@@ -33,6 +35,9 @@ fiber_loop::fiber_loop(boost::asio::execution_context& context, const fiber_opti
       loop_stacks_({.stack_bytes = options.loop_stack_bytes, .stacks_per_slab = 4, .scrub = options.scrub_stacks}),
       helpers_(options.max_helper_threads)
 {
+    if (options.engine == engine_kind::blocking) // it would hold up the loop, and with it all that could end its wait
+        throw boost::system::system_error(make_error_code(boost::system::errc::operation_not_supported),
+                                          "fiber_context: an engine that blocks");
     made_engine made = make_engine({.kind = options.engine, .ring_entries = options.ring_entries});
     engine_ = std::move(made.engine);
     why_ = std::move(made.why);
@@ -51,6 +56,9 @@ fiber_loop::fiber_loop(boost::asio::execution_context& context, const fiber_opti
 fiber_loop::~fiber_loop()
 {
     BOOST_ASSERT(alive_ == 0);
+    // A thread that has ended a fiber's wait, or the last of the work, may not have returned from it yet.
+    while (notifying_.load(std::memory_order_acquire) != 0)
+        std::this_thread::yield();
     if (loop_)
         put_spare(*loop_);
     while (spares_)
@@ -64,21 +72,35 @@ void fiber_loop::post(work_item& item) noexcept
 {
     if (running_here())
         ready_.push(item);
-    else if (inbox_.push(item))
-        engine_->wake();
+    else
+    {
+        // Before the item can be seen: whoever runs it may be the last to need the loop, which then waits for this.
+        notifying_.fetch_add(1, std::memory_order_relaxed);
+        if (inbox_.push(item))
+            engine_->wake();
+        notifying_.fetch_sub(1, std::memory_order_release);
+    }
 }
 
 void fiber_loop::work_finished() noexcept
 {
     // Release: whoever sees that there is no more work sees what was posted before.
-    if (work_.fetch_sub(1, std::memory_order_acq_rel) == 1 && !running_here())
+    const bool here = running_here();
+    if (!here)
+        notifying_.fetch_add(1, std::memory_order_relaxed);
+    if (work_.fetch_sub(1, std::memory_order_acq_rel) == 1 && !here)
         engine_->wake();
+    if (!here)
+        notifying_.fetch_sub(1, std::memory_order_release);
 }
 
 void fiber_loop::stop() noexcept
 {
     stopped_.store(true, std::memory_order_release);
-    engine_->wake();
+    if (running_here())
+        budget_ = 0; // to look at it before anything else runs
+    else
+        engine_->wake();
 }
 
 std::size_t fiber_loop::run(const limits& bounds)
@@ -149,6 +171,9 @@ void fiber_loop::run_items() noexcept
 
 void fiber_loop::run_function(work_item& item) noexcept
 {
+    // What an item has asked of itself is none of the next one's.
+    if (running().cancellation().requested() && !ending_) [[unlikely]]
+        running().cancellation() = task_cancellation();
     try
     {
         item.run(item, !ending_);
@@ -244,10 +269,31 @@ fiber& fiber_loop::take_spare() noexcept
         spares_ = spare.next;
         return spare;
     }
+    return make_spare();
+}
+
+fiber& fiber_loop::make_spare()
+{
     const stack_view stack = loop_stacks_.take();
     std::byte* const place = stack.top() - (sizeof(loop_fiber) + 63) / 64 * 64;
     loop_fiber& made = *::new (place) loop_fiber(*this, stack, place, memory_.call_stacks());
     return made;
+}
+
+// Once there is a spare it stays until somebody goes on with the loop, so a fiber that may wait can wait.
+bool fiber_loop::can_do_without(const fiber& waiting) noexcept
+{
+    if (loop_ != &waiting || spares_) [[likely]]
+        return true;
+    try
+    {
+        put_spare(make_spare());
+        return true;
+    }
+    catch (...)
+    {
+        return false;
+    }
 }
 
 void fiber_loop::put_spare(fiber& spare) noexcept
@@ -285,7 +331,8 @@ void fiber_loop::look_around()
         leaving_ = true;
         return;
     }
-    if (ready_.empty())
+    std::size_t polled = 0;
+    if (ready_.empty() && bounds_.wait)
     {
         guest_->wait(longest_wait());
     }
@@ -293,12 +340,15 @@ void fiber_loop::look_around()
     {
         engine_->turn(std::chrono::microseconds::zero(), nullptr);
         if (!guest_->idle() || guest_->readable())
-            count_ += guest_->poll();
+            polled = guest_->poll(switches_between_turns);
     }
     watch_guest();
     inbox_.take(ready_);
     expire_timers();
-    leaving_ = leaving_ || (!bounds_.wait && ready_.empty());
+    if (stopped() && !ending_)
+        leaving_ = true;
+    if (!bounds_.wait && ready_.empty() && polled == 0)
+        leaving_ = true;
 }
 
 bool fiber_loop::is_over() noexcept
@@ -325,8 +375,6 @@ bool fiber_loop::out_of_work() const noexcept
 
 std::optional<std::chrono::microseconds> fiber_loop::longest_wait() const
 {
-    if (!bounds_.wait)
-        return std::chrono::microseconds::zero();
     auto until = timers_.next_wakeup();
     if (bounds_.deadline && (!until || *bounds_.deadline < *until))
         until = bounds_.deadline;
@@ -367,6 +415,11 @@ void fiber_loop::unwind_all() noexcept
     for (fiber* each = alive_fibers_; each; each = each->next)
     {
         each->cancellation().request_unwind();
+        if (each->schedule) // what it was inside of is over, and so are the frames that say so
+        {
+            each->bottom = memory_.call_stacks();
+            each->set_call_stacks(each->bottom);
+        }
         if (std::exchange(each->scheduled, false))
             enqueue(*each);
     }
@@ -385,13 +438,16 @@ void fiber_loop::cancel_fibers(boost::system::error_code reason) noexcept
 void fiber_loop::end_fibers() noexcept
 {
     ending_ = true;
-    try
+    do
     {
-        run({});
-    }
-    catch (...) // of a function that ended meanwhile: nobody is left to be told
-    {
-    }
+        try
+        {
+            run({});
+        }
+        catch (...) // of a function that ended meanwhile: nobody is left to be told
+        {
+        }
+    } while (!out_of_work());
 }
 
 // What it destroys may queue more.

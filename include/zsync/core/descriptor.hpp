@@ -80,8 +80,8 @@ public:
     bool is_socket() const noexcept { return kind_ >= descriptor_kind::local_socket; }
     bool is_open() const noexcept { return !closed_.load(std::memory_order_relaxed); }
 
-    /// Takes the place of the one reader. Returns 0, EBADF if the descriptor is closed, or EALREADY if there is a reader
-    /// (boost::asio::error::already_started). A few instructions.
+    /// Takes the place of the one reader. Returns 0, EBADF if the descriptor is closed, or EALREADY if there is a
+    /// reader (boost::asio::error::already_started). A few instructions.
     int begin_read() noexcept { return begin(reading_); }
 
     /// The same for the one writer.
@@ -115,8 +115,8 @@ public:
             io().cancel_descriptor(descriptor_);
     }
 
-    /// Cancels what is in flight and closes the descriptor, whose number is free at once; nothing in flight names it any
-    /// more. What was in flight completes with operation_aborted. Does nothing if it is closed already. Blocks the
+    /// Cancels what is in flight and closes the descriptor, whose number is free at once; nothing in flight names it
+    /// any more. What was in flight completes with operation_aborted. Does nothing if it is closed already. Blocks the
     /// thread as long as close(2) does: SO_LINGER, files on a network. Returns the error of close(2).
     boost::system::error_code close() noexcept;
 

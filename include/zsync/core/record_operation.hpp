@@ -45,29 +45,6 @@ auto memory_of(const Handler& handler)
         boost::asio::get_associated_allocator(handler, recycling_allocator<void>()));
 }
 
-/// A handler and what it is told, as a function for its executor.
-template <class Handler, class Results>
-struct told_handler
-{
-    using allocator_type = boost::asio::associated_allocator_t<Handler, boost::asio::recycling_allocator<void>>;
-
-    Handler handler;
-    Results results;
-
-    allocator_type get_allocator() const noexcept
-    {
-        return boost::asio::get_associated_allocator(handler, boost::asio::recycling_allocator<void>());
-    }
-
-    void operator()()
-    {
-        // On the handler's executor, where cancelling is the user's to serialize with this.
-        if (auto slot = boost::asio::get_associated_cancellation_slot(handler); slot.is_connected())
-            slot.clear();
-        std::apply(std::move(handler), std::move(results));
-    }
-};
-
 /// Cancels an operation by its id, which is harmless once the operation has completed.
 struct cancel_by_id
 {
@@ -109,6 +86,31 @@ private:
     boost::asio::executor_work_guard<Executor> guard_;
 };
 
+/// A handler and what it is told, as a function for its executor. It keeps that working until it is called: a context
+/// whose turn queues it may not have counted it yet when the operation lets go of its work.
+template <class Handler, class Work, class Results>
+struct told_handler
+{
+    using allocator_type = boost::asio::associated_allocator_t<Handler, boost::asio::recycling_allocator<void>>;
+
+    Handler handler;
+    Work work;
+    Results results;
+
+    allocator_type get_allocator() const noexcept
+    {
+        return boost::asio::get_associated_allocator(handler, boost::asio::recycling_allocator<void>());
+    }
+
+    void operator()()
+    {
+        // On the handler's executor, where cancelling is the user's to serialize with this.
+        if (auto slot = boost::asio::get_associated_cancellation_slot(handler); slot.is_connected())
+            slot.clear();
+        std::apply(std::move(handler), std::move(results));
+    }
+};
+
 /// The executors of an operation in flight: both count it as work, as Asio's own operations have it.
 template <class Handler>
 class operation_work
@@ -125,18 +127,21 @@ public:
     template <class Results>
     void tell(Handler&& handler, Results&& results, bool from_turn)
     {
-        told_handler<Handler, std::decay_t<Results>> told{std::move(handler), std::forward<Results>(results)};
+        const auto executor = handler_work_.get();
+        told_handler<Handler, working_executor<associated>, std::decay_t<Results>> told{
+            std::move(handler), std::move(handler_work_), std::forward<Results>(results)};
         // What an engine's turn delivers goes on where the turn was taken, if that thread may run it.
         if (from_turn)
-            boost::asio::defer(handler_work_.get(), std::move(told));
+            boost::asio::defer(executor, std::move(told));
         else
-            boost::asio::post(handler_work_.get(), std::move(told));
+            boost::asio::post(executor, std::move(told));
     }
 
 private:
-    operation_work(const associated& executor, const boost::asio::any_io_executor& io, int)
-        : handler_work_(executor), io_work_(differs(executor, io) ? io : boost::asio::any_io_executor())
+    operation_work(const associated& executor, const boost::asio::any_io_executor& io, int) : handler_work_(executor)
     {
+        if (differs(executor, io))
+            io_work_ = boost::asio::prefer(io, boost::asio::execution::outstanding_work.tracked);
     }
 
     static bool differs(const associated& executor, const boost::asio::any_io_executor& io) noexcept
@@ -148,7 +153,7 @@ private:
     }
 
     working_executor<associated> handler_work_;
-    working_executor<boost::asio::any_io_executor> io_work_;
+    boost::asio::any_io_executor io_work_; // empty: the same
 };
 
 /// One asynchronous operation of a handle: the record, what it asks and answers (the Action), its handler, and the
@@ -302,8 +307,7 @@ public:
     void operator()(Handler&& handler, Action action) const
     {
         record_operation<Action, std::decay_t<Handler>>::start(std::decay_t<Handler>(std::forward<Handler>(handler)),
-                                                               io_executor_, core_, std::move(action), io_,
-                                                               refused_);
+                                                               io_executor_, core_, std::move(action), io_, refused_);
     }
 
 private:
@@ -353,7 +357,7 @@ private:
         operation_work<Handler> work(std::move(work_));
         this->~close_operation();
         std::allocator_traits<decltype(memory)>::deallocate(memory, this, 1);
-        work.tell(std::move(handler), results, false);
+        work.tell(std::move(handler), results, true); // after what a turn has told
     }
 
     operation_work<Handler> work_;

@@ -32,8 +32,8 @@ template <class Buffers>
 class kernel_buffers
 {
     template <class T>
-    static constexpr bool is_single = std::is_convertible_v<T, boost::asio::const_buffer> ||
-                                      std::is_convertible_v<T, boost::asio::mutable_buffer>;
+    static constexpr bool is_single =
+        std::is_convertible_v<T, boost::asio::const_buffer> || std::is_convertible_v<T, boost::asio::mutable_buffer>;
 
 public:
     static constexpr bool single = is_single<Buffers>;

@@ -70,7 +70,8 @@ public:
 
 protected:
     await_frame(agent& owner, loop* target) noexcept
-        : owner_(owner), target_(target),
+        : owner_(owner),
+          target_(target),
           driver_(!owner.fiber_of() && target && target->is_driven_by_waiting()
                       ? std::optional<driver>(std::in_place, *target)
                       : std::optional<driver>()),
@@ -120,8 +121,8 @@ private:
         {
             run = [](work_item& self, bool invoke)
             {
-                await_frame& frame = *static_cast<message&>(self).frame;
-                invoke ? frame.emit() : frame.event_over();
+                await_frame& to = *static_cast<message&>(self).frame;
+                invoke ? to.emit() : to.event_over();
             };
         }
 
@@ -205,7 +206,7 @@ private:
     }
 
     agent& owner_;
-    loop* const target_; // the operation's, if it is one of ours
+    loop* const target_;           // the operation's, if it is one of ours
     std::optional<driver> driver_; // empty: the owner waits
     waiter waiter_;
     boost::asio::cancellation_signal signal_;

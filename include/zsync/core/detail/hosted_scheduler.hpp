@@ -4,6 +4,8 @@
 #include <zsync/core/detail/asio.hpp>
 
 #include <chrono>
+#include <cstddef>
+#include <limits>
 #include <optional>
 
 namespace zsync::detail
@@ -46,8 +48,8 @@ public:
     /// A handler of the guest is running below on the calling stack. For the loop's thread.
     bool running() const noexcept { return running_; }
 
-    /// Runs the guest's handlers that are ready. Never waits; throws what they throw.
-    std::size_t poll();
+    /// Runs the guest's handlers that are ready, at most so many. Never waits; throws what they throw.
+    std::size_t poll(std::size_t most = std::numeric_limits<std::size_t>::max());
 
     /// Waits in the host, so that whatever becomes ready in the guest, posted from whatever thread, ends the wait.
     /// Runs at most one handler of the guest.

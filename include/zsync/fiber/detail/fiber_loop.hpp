@@ -52,7 +52,7 @@ public:
     /// @throws what a function run by it throws; system_error with device_or_resource_busy if a thread is inside.
     std::size_t run(const limits& bounds);
 
-    void stop() noexcept;                 // any thread
+    void stop() noexcept;                                                              // any thread
     bool stopped() const noexcept { return stopped_.load(std::memory_order_acquire); } // any thread
     void restart() noexcept { stopped_.store(false, std::memory_order_release); }
 
@@ -71,8 +71,14 @@ public:
 
     // For fibers.
 
-    /// Takes a stack for make_fiber(). @throws std::bad_alloc
-    stack_view take_stack() { return stacks_.take(); }
+    /// Takes a stack for make_fiber(), for a fiber object of so many bytes. @throws std::bad_alloc, also if the object
+    /// would not leave a page to the function.
+    stack_view take_stack(std::size_t object_bytes)
+    {
+        if (object_bytes + least_room > stacks_.stack_bytes())
+            throw std::bad_alloc();
+        return stacks_.take();
+    }
 
     /// Makes a fiber of type F at the upper end of a stack. F derives from fiber, and is constructed from (loop, stack,
     /// top, call stacks, args...). @throws what that throws; the stack has then been given back.
@@ -110,6 +116,9 @@ public:
     /// The last thing a fiber does, when it has destroyed all that it holds but itself, which goes with its stack.
     [[noreturn]] void end(fiber& ended) noexcept;
 
+    /// Says whether somebody can go on with the loop when this fiber waits: false if there is no memory for it.
+    bool can_do_without(const fiber& waiting) noexcept;
+
     /// To be called after each switch: frees the fiber that made it, if that has ended and is not kept.
     void arrived_from(execution& from) noexcept;
 
@@ -142,6 +151,7 @@ private:
     static void destroy(fiber& ended, stack_pool& from) noexcept;
     fiber& next() noexcept;
     fiber& take_spare() noexcept;
+    fiber& make_spare();
     void put_spare(fiber& spare) noexcept;
     void leave_item(fiber& self) noexcept;
     void switch_from(fiber& from, fiber& to) noexcept;
@@ -160,6 +170,9 @@ private:
     // Chosen: a switch takes some 10 ns, a turn of the engine without events 50.
     static constexpr int switches_between_turns = 64;
 
+    // Chosen: what a function of a spawned fiber has at least, one page and the rounding of the object's place.
+    static constexpr std::size_t least_room = 4096 + 64;
+
     handler_memory memory_;
     hosted_scheduler* guest_; // the context's
     stack_pool stacks_;
@@ -173,6 +186,7 @@ private:
     work_queue ready_;
     work_inbox inbox_;                  // items of other threads, which wake the engine
     std::atomic<long> work_{0};         // what executors track
+    std::atomic<int> notifying_{0};     // other threads inside post() and work_finished(); the destructor reads it
     std::atomic<bool> stopped_{false};  // written by stop(), from any thread, and where work runs out
     std::atomic<bool> occupied_{false}; // a thread is inside run(), and owns all that follows
 

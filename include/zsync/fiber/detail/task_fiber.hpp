@@ -7,7 +7,10 @@
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/dispatch.hpp>
+#include <boost/asio/execution.hpp>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/prefer.hpp>
 #include <boost/asio/strand.hpp>
 
 #include <exception>
@@ -74,6 +77,42 @@ fiber_loop& loop_of(const boost::asio::strand<basic_loop_executor<Allocator, Bit
     return static_cast<fiber_loop&>(strand.get_inner_executor().owner());
 }
 
+/// Keeps the context of an executor from running out of work.
+template <class Executor>
+class executor_work
+{
+public:
+    explicit executor_work(const Executor& executor)
+        : tracked_(boost::asio::prefer(executor, boost::asio::execution::outstanding_work.tracked))
+    {
+    }
+
+    const auto& get_executor() const noexcept { return tracked_; }
+
+private:
+    std::decay_t<decltype(boost::asio::prefer(std::declval<const Executor&>(),
+                                              boost::asio::execution::outstanding_work.tracked))>
+        tracked_;
+};
+
+/// The same for an executor of the Networking TS.
+template <class Executor>
+    requires(!boost::asio::execution::is_executor<Executor>::value)
+class executor_work<Executor> : public boost::asio::executor_work_guard<Executor>
+{
+    using boost::asio::executor_work_guard<Executor>::executor_work_guard;
+};
+
+/// The work of the context that a handler is to be called on, until it is there.
+template <class Handler, class Executor>
+using handler_work = executor_work<boost::asio::associated_executor_t<Handler, Executor>>;
+
+template <class Handler, class Executor>
+handler_work<Handler, Executor> work_of(const Handler& handler, const Executor& executor)
+{
+    return handler_work<Handler, Executor>(boost::asio::get_associated_executor(handler, executor));
+}
+
 /// A fiber that calls a function and completes a handler with its result. Both live on its stack.
 template <class Function, class Handler, class Executor>
 class task_fiber final : public fiber
@@ -83,13 +122,17 @@ class task_fiber final : public fiber
 public:
     template <class F>
     task_fiber(fiber_loop& owner, stack_view stack, std::byte* top, const asio_call_stacks& calls,
-               const Executor& executor, F&& function, Handler&& handler)
-        : fiber(owner, stack, top, [](execution& self) noexcept { static_cast<task_fiber&>(self).run_function(); },
-                calls),
-          parts_{executor, std::forward<F>(function), std::move(handler)}
+               const Executor& executor, F&& function, Handler&& handler, handler_work<Handler, Executor>&& work,
+               bool cancelled)
+        : fiber(
+              owner, stack, top, [](execution& self) noexcept { static_cast<task_fiber&>(self).run_function(); },
+              calls),
+          parts_{executor, std::forward<F>(function), std::move(handler), std::move(work)}
     {
         if constexpr (!std::is_same_v<Executor, loop_executor>)
             schedule = &task_fiber::schedule_slice;
+        if (cancelled)
+            cancellation().request();
         auto slot = boost::asio::get_associated_cancellation_slot(parts_.handler);
         if (slot.is_connected())
             slot.assign([this](boost::asio::cancellation_type) { cancellation().request(); });
@@ -103,6 +146,7 @@ private:
         Executor executor;
         Function function;
         Handler handler;
+        handler_work<Handler, Executor> work;
     };
 
     void run_function() noexcept
@@ -137,13 +181,16 @@ private:
         }
         catch (const fiber_unwind&)
         {
-            clear_slot();
             throw;
         }
         catch (...)
         {
             result.failure = std::current_exception();
         }
+        // Of a context that is being destroyed no handler is called, whatever the function has made of it; and the
+        // slot's signal may be gone.
+        if (owner().ending())
+            return;
         clear_slot();
         complete(std::move(result));
     }
@@ -157,8 +204,7 @@ private:
 
     void complete(result_type result)
     {
-        const auto executor = boost::asio::get_associated_executor(parts_.handler, parts_.executor);
-        boost::asio::dispatch(executor,
+        boost::asio::dispatch(parts_.work.get_executor(),
                               [result = std::move(result), handler = std::move(parts_.handler)]() mutable
                               { result.deliver(std::move(handler)); });
     }
@@ -199,35 +245,71 @@ public:
         fiber_loop& owner = loop_of(executor_);
         if (owner.running_here())
         {
-            start(owner, executor_, std::forward<Function>(function), std::forward<Handler>(handler));
+            auto work = work_of(handler, executor_);
+            start(executor_, std::forward<Function>(function), handler, std::move(work), false);
             return;
         }
-        auto elsewhere = [executor = executor_, function = std::forward<Function>(function),
-                          handler = std::forward<Handler>(handler)]() mutable
-        { start(loop_of(executor), executor, std::move(function), std::move(handler)); };
-        owner.post(function_item<decltype(elsewhere), std::allocator<void>>::make(std::move(elsewhere), {}));
+        owner.post(*new message<std::decay_t<Function>, std::decay_t<Handler>>(
+            executor_, std::forward<Function>(function), std::forward<Handler>(handler)));
     }
 
 private:
+    // On its way to the loop's thread. A request to cancel may come first.
     template <class Function, class Handler>
-    static void start(fiber_loop& owner, const Executor& executor, Function&& function, Handler&& handler)
+    struct message final : work_item
     {
-        using task = task_fiber<std::decay_t<Function>, std::decay_t<Handler>, Executor>;
+        template <class F, class H>
+        message(const Executor& to, F&& from, H&& then)
+            : executor(to),
+              function(std::forward<F>(from)),
+              handler(std::forward<H>(then)),
+              work(work_of(handler, executor))
+        {
+            run = [](work_item& item, bool invoke)
+            {
+                const std::unique_ptr<message> self(static_cast<message*>(&item));
+                if (invoke)
+                    start(self->executor, std::move(self->function), self->handler, std::move(self->work),
+                          self->cancelled);
+            };
+            auto slot = boost::asio::get_associated_cancellation_slot(handler);
+            if (slot.is_connected())
+                slot.assign([this](boost::asio::cancellation_type) { cancelled = true; });
+        }
+
+        Executor executor;
+        Function function;
+        Handler handler;
+        handler_work<Handler, Executor> work;
+        bool cancelled = false;
+    };
+
+    template <class Function, class Handler>
+    static void start(const Executor& executor, Function&& function, Handler& handler,
+                      handler_work<Handler, Executor>&& work, bool cancelled)
+    {
+        fiber_loop& owner = loop_of(executor);
+        using task = task_fiber<std::decay_t<Function>, Handler, Executor>;
         stack_view stack;
         try
         {
-            stack = owner.take_stack();
+            stack = owner.take_stack(sizeof(task));
         }
         catch (...)
         {
             task_result<std::invoke_result_t<std::decay_t<Function>>> result;
             result.failure = std::current_exception();
-            const auto where = boost::asio::get_associated_executor(handler, executor);
-            boost::asio::post(where, [result = std::move(result), handler = std::move(handler)]() mutable
+            auto slot = boost::asio::get_associated_cancellation_slot(handler);
+            if (slot.is_connected())
+                slot.clear();
+            boost::asio::post(work.get_executor(), [result = std::move(result), handler = std::move(handler)]() mutable
                               { result.deliver(std::move(handler)); });
             return;
         }
-        owner.template make_fiber<task>(stack, executor, std::forward<Function>(function), std::move(handler)).ready();
+        owner
+            .template make_fiber<task>(stack, executor, std::forward<Function>(function), std::move(handler),
+                                       std::move(work), cancelled)
+            .ready();
     }
 
     Executor executor_;
