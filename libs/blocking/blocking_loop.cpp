@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "blocking_loop.hpp"
+
+#include <boost/asio/multiple_exceptions.hpp>
+#include <boost/assert.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+namespace zsync::detail
+{
+
+namespace
+{
+
+// Chosen: a look at the guest's descriptor costs some 300 ns, a function some 20.
+constexpr std::size_t items_between_looks = 64;
+
+// Chosen: how long to wait at a time where there is no descriptor to be woken by.
+constexpr std::chrono::microseconds without_event(1000);
+
+[[noreturn]] void refuse(boost::system::errc::errc_t reason)
+{
+    throw boost::system::system_error(make_error_code(reason), "blocking_context");
+}
+
+} // namespace
+
+/// What a thread is while it leads: the agent of the functions that it runs. Each time it leads, it is another, so that
+/// a function can wait inside a wait.
+class blocking_loop::level final : public driving_agent
+{
+public:
+    /// Requires that this thread leads, or may.
+    level(blocking_loop& owner, lock& held) noexcept : driving_agent(owner), owner_(owner)
+    {
+        owner.leader_ = std::this_thread::get_id();
+        held.unlock();
+        owner.memory_.call_stacks().install();
+    }
+
+    ~level()
+    {
+        outer_stacks_.install();
+        set_current_agent(outer_agent_);
+        set_current_loop(outer_loop_);
+        if (!(owner_.top_ = outer_))
+            owner_.leave();
+    }
+
+    /// What a function threw during a wait of the function that has just returned.
+    void rethrow_failure()
+    {
+        if (failure_) [[unlikely]]
+            std::rethrow_exception(std::exchange(failure_, nullptr));
+    }
+
+    boost::system::error_code may_wait() const noexcept override
+    {
+        if (owner_.guest_.running() || !asio_call_stacks::current().in_same_strand(owner_.memory_.call_stacks()))
+            return make_error_code(boost::system::errc::resource_deadlock_would_occur);
+        return {};
+    }
+
+private:
+    // A wait does not throw; whoever runs the function that waits does so afterwards.
+    void wait(waiter& w) noexcept override
+    {
+        for (;;)
+        {
+            try
+            {
+                return owner_.drive_until(w);
+            }
+            catch (...)
+            {
+                failure_ = failure_ ? std::make_exception_ptr(boost::asio::multiple_exceptions(failure_))
+                                    : std::current_exception();
+            }
+        }
+    }
+
+    blocking_loop& owner_;
+    level* const outer_ = std::exchange(owner_.top_, this);
+    std::exception_ptr failure_;
+    agent* const self_ = this;
+    const asio_call_stacks outer_stacks_ = asio_call_stacks::current();
+    loop* const outer_loop_ = set_current_loop(&owner_);
+    agent* const* const outer_agent_ = set_current_agent(&self_);
+};
+
+/// Keeps the loop in step with a fork.
+class blocking_loop::fork_service final : public boost::asio::execution_context::service
+{
+public:
+    using key_type = fork_service;
+    static boost::asio::execution_context::id id;
+
+    explicit fork_service(boost::asio::execution_context& context, blocking_loop* owner = nullptr)
+        : service(context), owner_(owner)
+    {
+    }
+
+private:
+    void shutdown() override {}
+
+    void notify_fork(boost::asio::execution_context::fork_event event) override
+    {
+        owner_->helpers_.notify_fork(event);
+        if (event == boost::asio::execution_context::fork_child)
+            owner_->forked_child();
+    }
+
+    blocking_loop* const owner_;
+};
+
+boost::asio::execution_context::id blocking_loop::fork_service::id;
+
+void blocking_loop::woken_engine::start(operation& op, operation_id* id)
+{
+    performer_.start(op, id);
+    if (!owner_.running_here())
+        owner_.wake();
+}
+
+blocking_loop::blocking_loop(boost::asio::execution_context& context)
+    : loop(context), guest_(hosted_scheduler::install(context, *this))
+{
+    boost::asio::make_service<fork_service>(context, this);
+}
+
+blocking_loop::~blocking_loop()
+{
+    BOOST_ASSERT(!top_ && !followers_);
+    if (event_ >= 0)
+        ::close(event_);
+}
+
+void blocking_loop::post(work_item& item) noexcept
+{
+    work_.fetch_add(1, std::memory_order_relaxed);
+    if (running_here())
+    {
+        ready_.push(item);
+        return;
+    }
+    lock held(mutex_);
+    incoming_.push(item);
+    wake(held);
+}
+
+// An operation that another thread starts may be the first of a stock object: the leader must then not sleep without
+// watching the guest's descriptor.
+void blocking_loop::work_started() noexcept
+{
+    work_.fetch_add(1, std::memory_order_relaxed);
+    if (!running_here())
+        wake();
+}
+
+void blocking_loop::work_finished() noexcept
+{
+    if (running_here())
+    {
+        work_.fetch_sub(1, std::memory_order_relaxed);
+        return;
+    }
+    lock held(mutex_);
+    if (work_.fetch_sub(1, std::memory_order_acq_rel) == 1)
+        wake(held);
+}
+
+void blocking_loop::stop() noexcept
+{
+    lock held(mutex_);
+    stopped_.store(true, std::memory_order_release);
+    wake(held);
+}
+
+std::size_t blocking_loop::run(const limits& bounds)
+{
+    lock held(mutex_);
+    if (leader_ != std::thread::id() && leader_ != std::this_thread::get_id())
+        refuse(boost::system::errc::device_or_resource_busy);
+    if (top_ && guest_.running())
+        refuse(boost::system::errc::resource_deadlock_would_occur);
+    const level inside(*this, held);
+
+    std::size_t count = 0;
+    while (!stopped() && !(bounds.deadline && std::chrono::steady_clock::now() >= *bounds.deadline))
+    {
+        const std::size_t ran = run_ready(bounds.one ? 1 : items_between_looks, nullptr);
+        count += ran;
+        if (bounds.one && ran != 0)
+            break;
+        if (ran != 0 || !bounds.wait)
+            poll_guest();
+        if (ran != 0 || ready_.front())
+            continue;
+        if (out_of_work())
+            stopped_.store(true, std::memory_order_release);
+        else if (bounds.wait)
+            wait(bounds.deadline);
+        else
+            break;
+    }
+    return count;
+}
+
+void blocking_loop::drive_until(waiter& w)
+{
+    lock held(mutex_);
+    if (follow(held, w))
+        return;
+    BOOST_ASSERT(!top_ || !guest_.running());
+    const level inside(*this, held);
+    while (!w.is_done())
+    {
+        if (run_ready(items_between_looks, &w) != 0)
+            poll_guest();
+        else if (!w.is_done())
+            wait({});
+    }
+}
+
+// Waits while another thread leads. Returns true if the waiter is done; else this thread may lead.
+bool blocking_loop::follow(lock& held, waiter& w)
+{
+    if (leader_ == std::thread::id() || leader_ == std::this_thread::get_id())
+        return false;
+    follower self{w, followers_};
+    followers_ = &self;
+    followed_.store(true, std::memory_order_relaxed);
+    wake(held); // it may be done already
+    left_or_told_.wait(held, [&] { return self.done || leader_ == std::thread::id(); });
+    follower** at = &followers_;
+    while (*at != &self)
+        at = &(*at)->next;
+    *at = self.next;
+    followed_.store(followers_ != nullptr, std::memory_order_relaxed);
+    return self.done;
+}
+
+void blocking_loop::tell_followers() noexcept
+{
+    if (!followed_.load(std::memory_order_relaxed))
+        return;
+    const lock held(mutex_);
+    for (follower* f = followers_; f; f = f->next)
+        f->done = f->awaited.is_done();
+    left_or_told_.notify_all();
+}
+
+void blocking_loop::leave() noexcept
+{
+    const lock held(mutex_);
+    leader_ = {};
+    if (followers_)
+        left_or_told_.notify_all();
+}
+
+// Runs what is ready, but no more than `most`, and nothing more once the waiter is done, or, without one, after stop().
+std::size_t blocking_loop::run_ready(std::size_t most, const waiter* awaited)
+{
+    tell_followers();
+    engine_.turn(std::chrono::microseconds(0), nullptr);
+    {
+        const lock held(mutex_);
+        while (work_item* const item = incoming_.pop())
+            ready_.push(*item);
+    }
+    std::size_t ran = 0;
+    while (ran != most && ready_.front() && !(awaited ? awaited->is_done() : stopped()))
+    {
+        ++ran;
+        run_item(*ready_.pop());
+    }
+    return ran;
+}
+
+void blocking_loop::run_item(work_item& item)
+{
+    struct end_of_work
+    {
+        std::atomic<long>& work;
+        ~end_of_work() { work.fetch_sub(1, std::memory_order_relaxed); }
+    } const counted{work_};
+    item.run(item, true);
+    top_->rethrow_failure();
+}
+
+void blocking_loop::poll_guest()
+{
+    if (guest_.idle())
+        return;
+    if (const int descriptor = guest_.descriptor(); descriptor >= 0)
+    {
+        pollfd watched{descriptor, POLLIN, 0};
+        if (::poll(&watched, 1, 0) > 0)
+            guest_.set_readable();
+    }
+    guest_.poll();
+}
+
+bool blocking_loop::out_of_work() const noexcept
+{
+    return work_.load(std::memory_order_acquire) == 0 && guest_.idle();
+}
+
+// Waits, or runs a handler of the guest.
+void blocking_loop::wait(std::optional<time_point> deadline)
+{
+    // Another thread may have made the first stock object.
+    if (guest_.descriptor() < 0 && boost::asio::has_service<epoll_reactor>(context()))
+        guest_.use_reactor();
+    std::optional<std::chrono::microseconds> timeout;
+    if (deadline)
+    {
+        const auto left = std::chrono::ceil<std::chrono::microseconds>(*deadline - std::chrono::steady_clock::now());
+        timeout = std::max(left, std::chrono::microseconds(0));
+    }
+    guest_.wait(timeout);
+}
+
+void blocking_loop::wait_for_guest(std::optional<std::chrono::microseconds> timeout)
+{
+    pollfd watched[] = {{-1, POLLIN, 0}, {guest_.descriptor(), POLLIN, 0}};
+    {
+        const lock held(mutex_);
+        if (std::exchange(woken_, false))
+            return;
+        if (event_ < 0)
+            event_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        watched[0].fd = event_;
+        sleeping_ = true;
+    }
+    if (watched[0].fd < 0)
+        timeout = timeout ? std::min(*timeout, without_event) : without_event;
+    timespec length{};
+    if (timeout)
+    {
+        const auto seconds = std::chrono::floor<std::chrono::seconds>(*timeout);
+        length.tv_sec = seconds.count();
+        length.tv_nsec = std::chrono::nanoseconds(*timeout - seconds).count();
+    }
+    ::ppoll(watched, 2, timeout ? &length : nullptr, nullptr);
+    if (watched[1].revents)
+        guest_.set_readable();
+
+    const lock held(mutex_);
+    woken_ = false;
+    if (!std::exchange(sleeping_, false) && event_ >= 0)
+    {
+        std::uint64_t ignored = 0;
+        [[maybe_unused]] const auto drained = ::read(event_, &ignored, sizeof ignored);
+    }
+}
+
+void blocking_loop::wake() noexcept
+{
+    lock held(mutex_);
+    wake(held);
+}
+
+void blocking_loop::wake(lock&) noexcept
+{
+    woken_ = true;
+    if (std::exchange(sleeping_, false) && event_ >= 0)
+    {
+        const std::uint64_t one = 1;
+        [[maybe_unused]] const auto written = ::write(event_, &one, sizeof one);
+    }
+}
+
+void blocking_loop::abandon_items() noexcept
+{
+    for (;;)
+    {
+        {
+            const lock held(mutex_);
+            while (work_item* const item = incoming_.pop())
+                ready_.push(*item);
+        }
+        work_item* const item = ready_.pop();
+        if (!item)
+            return;
+        item->run(*item, false);
+        work_.fetch_sub(1, std::memory_order_relaxed);
+    }
+}
+
+void blocking_loop::forked_child() noexcept
+{
+    if (event_ >= 0)
+        ::close(std::exchange(event_, -1)); // the parent's
+    woken_ = sleeping_ = false;
+}
+
+} // namespace zsync::detail
