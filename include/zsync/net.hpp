@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <zsync/net/acceptor.hpp>
+#include <zsync/net/datagram.hpp>
+#include <zsync/net/endpoint.hpp>
+#include <zsync/net/socket.hpp>
+#include <zsync/net/stream.hpp>

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <zsync/net/socket.hpp>
+#include <zsync/net/stream.hpp>
+
+#include <boost/asio/basic_socket_acceptor.hpp>
+
+#include <cstddef>
+#include <tuple>
+#include <utility>
+
+namespace zsync
+{
+
+namespace detail
+{
+
+/// accept4(2), as an Action that makes a stream. It owns the new descriptor until somebody has the stream.
+class accept_request
+{
+public:
+    static constexpr direction way = direction::none;
+
+    accept_request(const boost::asio::any_io_executor& executor, const io_place& where, bool blocking) noexcept
+        : executor_(executor), where_(where), blocking_(blocking)
+    {
+    }
+
+    bool describe(operation& record) const noexcept;
+    std::tuple<boost::system::error_code, stream> outcome(const operation& record) const noexcept;
+
+private:
+    boost::asio::any_io_executor executor_; // of the new stream
+    io_place where_;
+    bool blocking_;
+};
+
+} // namespace detail
+
+/// A stream socket that listens, TCP or local. See stream for what holds of every operation; any number of accepts may
+/// be in flight.
+class acceptor : public socket
+{
+public:
+    /// Closed.
+    explicit acceptor(const executor_type& executor) noexcept : socket(executor) {}
+
+    template <executing_context Context>
+    explicit acceptor(Context& context) : socket(executor_type(context.get_executor()))
+    {
+    }
+
+    /// Opens, binds, listens; with reuse_address. Never blocks. @throws boost::system::system_error
+    acceptor(const executor_type& executor, const endpoint& local, int backlog = max_listen_connections)
+        : socket(executor)
+    {
+        listen_on(local, backlog);
+    }
+
+    template <executing_context Context>
+    acceptor(Context& context, const endpoint& local, int backlog = max_listen_connections)
+        : acceptor(executor_type(context.get_executor()), local, backlog)
+    {
+    }
+
+    /// Takes over a descriptor that listens, as assign(). @throws boost::system::system_error
+    acceptor(const executor_type& executor, native_handle_type descriptor) : socket(executor) { assign(descriptor); }
+
+    /// For the library's own layers.
+    acceptor(const executor_type& executor, descriptor_ptr core) noexcept : socket(executor, std::move(core)) {}
+
+    /// Takes over what an Asio acceptor has. @throws boost::system::system_error; it is closed then.
+    template <class Protocol, class Executor>
+    explicit acceptor(boost::asio::basic_socket_acceptor<Protocol, Executor>&& other)
+        : socket(executor_type(other.get_executor()))
+    {
+        take_over(other.release());
+    }
+
+    /// Opens, binds and listens, in the place of the socket before, if any.
+    void listen_on(const endpoint& local, int backlog = max_listen_connections);
+    void listen_on(const endpoint& local, int backlog, boost::system::error_code& ec);
+
+    void open(int family);
+    void open(int family, boost::system::error_code& ec) { open_as(family, SOCK_STREAM, ec); }
+    void listen(int backlog = max_listen_connections);
+    void listen(int backlog, boost::system::error_code& ec) noexcept;
+
+    /// Accepts a connection, as a stream on this acceptor's executor. Signature: void(error_code, stream). Errors:
+    /// too_many_files_open, with which the connection goes on waiting; operation_aborted. Cancellation: all types; a
+    /// connection that has been accepted by then is delivered.
+    template <boost::asio::completion_token_for<void(boost::system::error_code, stream)> Token>
+    auto async_accept(Token&& token)
+    {
+        return start<void(boost::system::error_code, stream)>(
+            std::forward<Token>(token), action(get_executor(), is_open() ? core()->where() : io_place()));
+    }
+
+    /// The same for a stream on another executor, whose context may be another one.
+    template <boost::asio::completion_token_for<void(boost::system::error_code, stream)> Token>
+    auto async_accept(const executor_type& executor, Token&& token)
+    {
+        return start<void(boost::system::error_code, stream)>(std::forward<Token>(token),
+                                                              action(executor, place_of(executor)));
+    }
+
+private:
+    static detail::accept_request action(const executor_type& executor, const io_place& where) noexcept
+    {
+        return {executor, where, where.io && where.io->kind() == engine_kind::blocking};
+    }
+    void take_over(int descriptor);
+};
+
+} // namespace zsync

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <zsync/net/socket.hpp>
+
+#include <boost/asio/basic_stream_socket.hpp>
+#include <boost/asio/buffer.hpp>
+
+#include <cstddef>
+#include <utility>
+
+namespace zsync
+{
+
+/// A connected stream socket, TCP or local, on any context. Models Asio's AsyncReadStream and AsyncWriteStream, so that
+/// asio::async_read, async_write and async_read_until, and Beast, take it.
+///
+/// A transfer takes up to 16 buffers and moves what one system call does. The end of the stream is
+/// boost::asio::error::eof; a transfer of no bytes succeeds at once. Cancellation of every operation: all types; bytes
+/// that have moved by then are reported as success instead. Nothing raises SIGPIPE. On the blocking engine an operation
+/// is performed while it is initiated, and blocks that thread. Handlers are posted, never called inside; buffers must
+/// stay valid until the handler is called. See handle for one reader and one writer, and for thread safety.
+class stream : public socket
+{
+public:
+    /// Closed; async_connect() opens it. @throws nothing but what copying the executor throws.
+    explicit stream(const executor_type& executor) noexcept : socket(executor) {}
+
+    template <executing_context Context>
+    explicit stream(Context& context) : socket(executor_type(context.get_executor()))
+    {
+    }
+
+    /// Takes over a descriptor, as assign(). @throws boost::system::system_error
+    stream(const executor_type& executor, native_handle_type descriptor) : socket(executor) { assign(descriptor); }
+
+    /// For the library's own layers.
+    stream(const executor_type& executor, descriptor_ptr core) noexcept : socket(executor, std::move(core)) {}
+
+    /// Takes over what an Asio socket has. @throws boost::system::system_error; it is closed then.
+    template <class Protocol, class Executor>
+    explicit stream(boost::asio::basic_stream_socket<Protocol, Executor>&& other)
+        : socket(executor_type(other.get_executor()))
+    {
+        take_over(other.release());
+    }
+
+    /// Gives the descriptor to an Asio socket of the same executor. Operations in flight complete with
+    /// operation_aborted. @throws boost::system::system_error, operation_not_supported for another family; the stream
+    /// is then as it was.
+    template <class Protocol>
+    typename Protocol::socket to_asio_socket()
+    {
+        using asio_endpoint_type = typename Protocol::endpoint;
+        const auto protocol = local_endpoint().template to_asio<asio_endpoint_type>().protocol();
+        check_family(protocol.family());
+        typename Protocol::socket other(get_executor());
+        other.assign(protocol, native_handle());
+        release();
+        return other;
+    }
+
+    /// Opens a socket for an address family, in the place of the one before. async_connect() does so by itself.
+    void open(int family);
+    void open(int family, boost::system::error_code& ec) { open_as(family, SOCK_STREAM, ec); }
+
+    /// Sends what was started first, then ends one direction or both.
+    void shutdown(shutdown_type what);
+    void shutdown(shutdown_type what, boost::system::error_code& ec) noexcept;
+
+    /// Connects; opens a socket of the endpoint's family first if none is open. Signature: void(error_code).
+    template <boost::asio::completion_token_for<void(boost::system::error_code)> Token>
+    auto async_connect(const endpoint& peer, Token&& token)
+    {
+        return connect_as(SOCK_STREAM, peer, std::forward<Token>(token));
+    }
+
+    /// Receives what there is, at least one byte. Signature: void(error_code, std::size_t bytes).
+    template <class Buffers, boost::asio::completion_token_for<void(boost::system::error_code, std::size_t)> Token>
+    requires boost::asio::is_mutable_buffer_sequence<Buffers>::value auto async_read_some(const Buffers& buffers,
+                                                                                          Token&& token)
+    {
+        return async_receive(buffers, 0, std::forward<Token>(token));
+    }
+
+    /// Sends what there is room for, at least one byte. Signature: void(error_code, std::size_t bytes).
+    template <class Buffers, boost::asio::completion_token_for<void(boost::system::error_code, std::size_t)> Token>
+    requires boost::asio::is_const_buffer_sequence<Buffers>::value auto async_write_some(const Buffers& buffers,
+                                                                                         Token&& token)
+    {
+        return async_send(buffers, 0, std::forward<Token>(token));
+    }
+
+    /// The same with the MSG_ flags of recv(2) and send(2).
+    template <class Buffers, boost::asio::completion_token_for<void(boost::system::error_code, std::size_t)> Token>
+    requires boost::asio::is_mutable_buffer_sequence<Buffers>::value auto
+    async_receive(const Buffers& buffers, message_flags flags, Token&& token)
+    {
+        const bool local = core() && core()->kind() == descriptor_kind::local_socket;
+        return start<void(boost::system::error_code, std::size_t)>(
+            std::forward<Token>(token), detail::stream_transfer<direction::in, Buffers>(buffers, flags, local));
+    }
+
+    template <class Buffers, boost::asio::completion_token_for<void(boost::system::error_code, std::size_t)> Token>
+    requires boost::asio::is_const_buffer_sequence<Buffers>::value auto async_send(const Buffers& buffers,
+                                                                                   message_flags flags, Token&& token)
+    {
+        return start<void(boost::system::error_code, std::size_t)>(
+            std::forward<Token>(token), detail::stream_transfer<direction::out, Buffers>(buffers, flags, false));
+    }
+
+private:
+    void take_over(int descriptor);
+    void check_family(int wanted) const;
+};
+
+/// Makes two local streams that are connected to each other. @throws boost::system::system_error
+std::pair<stream, stream> make_stream_pair(const stream::executor_type& executor);
+
+} // namespace zsync

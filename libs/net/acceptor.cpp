@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <zsync/net/acceptor.hpp>
+
+#include <boost/system/system_error.hpp>
+
+#include <cerrno>
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace zsync
+{
+
+bool detail::accept_request::describe(operation& record) const noexcept
+{
+    record.code = opcode::accept;
+    record.flags = static_cast<std::uint32_t>(blocking_ ? SOCK_CLOEXEC : SOCK_CLOEXEC | SOCK_NONBLOCK);
+    return true;
+}
+
+std::tuple<boost::system::error_code, stream> detail::accept_request::outcome(const operation& record) const noexcept
+{
+    if (record.result < 0)
+        return {record_error(record), stream(executor_)};
+    boost::system::error_code ec;
+    descriptor_ptr core = descriptor_core::make(where_, record.result, descriptor_origin::opened, ec);
+    if (ec)
+        ::close(record.result);
+    return {ec, stream(executor_, std::move(core))};
+}
+
+void acceptor::open(int family)
+{
+    boost::system::error_code ec;
+    open(family, ec);
+    throw_if(ec, "open");
+}
+
+void acceptor::listen(int backlog, boost::system::error_code& ec) noexcept
+{
+    ec.clear();
+    if (::listen(native_handle(), backlog) < 0)
+        ec.assign(errno, boost::system::system_category());
+}
+
+void acceptor::listen(int backlog)
+{
+    boost::system::error_code ec;
+    listen(backlog, ec);
+    throw_if(ec, "listen");
+}
+
+void acceptor::listen_on(const endpoint& local, int backlog, boost::system::error_code& ec)
+{
+    acceptor fresh(get_executor());
+    fresh.open(local.family(), ec);
+    if (!ec && local.is_ip())
+        fresh.set_option(reuse_address(true), ec);
+    if (!ec)
+        fresh.bind(local, ec);
+    if (!ec)
+        fresh.listen(backlog, ec);
+    if (!ec)
+        *this = std::move(fresh);
+}
+
+void acceptor::listen_on(const endpoint& local, int backlog)
+{
+    boost::system::error_code ec;
+    listen_on(local, backlog, ec);
+    throw_if(ec, "listen");
+}
+
+void acceptor::take_over(int descriptor)
+{
+    boost::system::error_code ec;
+    assign(descriptor, ec);
+    if (!ec)
+        return;
+    ::close(descriptor);
+    throw_if(ec, "acceptor");
+}
+
+} // namespace zsync

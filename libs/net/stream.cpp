@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <zsync/net/stream.hpp>
+
+#include <boost/asio/error.hpp>
+#include <boost/asio/execution/context.hpp>
+#include <boost/asio/query.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <cerrno>
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace zsync
+{
+
+void stream::open(int family)
+{
+    boost::system::error_code ec;
+    open(family, ec);
+    throw_if(ec, "open");
+}
+
+void stream::shutdown(shutdown_type what, boost::system::error_code& ec) noexcept
+{
+    ec.clear();
+    if (is_open() && core()->writing() && what != shutdown_receive)
+        try_sends(core()->io(), native_handle());
+    if (::shutdown(native_handle(), what) < 0)
+        ec.assign(errno, boost::system::system_category());
+}
+
+void stream::shutdown(shutdown_type what)
+{
+    boost::system::error_code ec;
+    shutdown(what, ec);
+    throw_if(ec, "shutdown");
+}
+
+void stream::take_over(int descriptor)
+{
+    boost::system::error_code ec;
+    assign(descriptor, ec);
+    if (!ec)
+        return;
+    ::close(descriptor);
+    throw_if(ec, "stream");
+}
+
+void stream::check_family(int wanted) const
+{
+    if (family() != wanted)
+        throw_if(boost::asio::error::operation_not_supported, "to_asio_socket");
+}
+
+std::pair<stream, stream> make_stream_pair(const stream::executor_type& executor)
+{
+    const io_place where = place_of(boost::asio::query(executor, boost::asio::execution::context));
+    int flags = SOCK_STREAM | SOCK_CLOEXEC;
+    if (where.io->kind() != engine_kind::blocking)
+        flags |= SOCK_NONBLOCK;
+    int ends[2];
+    if (::socketpair(AF_UNIX, flags, 0, ends) < 0)
+        throw boost::system::system_error(errno, boost::system::system_category(), "socketpair");
+    boost::system::error_code ec;
+    descriptor_ptr first = descriptor_core::make(where, ends[0], descriptor_origin::opened, ec);
+    descriptor_ptr second = ec ? nullptr : descriptor_core::make(where, ends[1], descriptor_origin::opened, ec);
+    if (!first)
+        ::close(ends[0]);
+    if (!second)
+        ::close(ends[1]);
+    if (ec)
+        throw boost::system::system_error(ec, "socketpair");
+    return {stream(executor, std::move(first)), stream(executor, std::move(second))};
+}
+
+} // namespace zsync
