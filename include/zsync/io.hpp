@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <zsync/io/async.hpp>
+#include <zsync/io/cancel_protection.hpp>
+#include <zsync/io/future.hpp>
+#include <zsync/io/io.hpp>
+#include <zsync/io/run.hpp>
+#include <zsync/io/runtime.hpp>
+#include <zsync/io/task_set.hpp>

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <zsync/fiber/detail/fiber_loop.hpp>
+#include <zsync/io/detail/task.hpp>
+
+#include <new>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace zsync::detail
+{
+
+/// A task that stands, with its function and its result, on the stack of its fiber.
+template <class Function>
+class local_task final : public fiber, public task_state<std::invoke_result_t<Function>>
+{
+    using state = task_state<std::invoke_result_t<Function>>;
+
+public:
+    local_task(fiber_loop& owner, stack_view stack, std::byte* top, const asio_call_stacks& calls, Function&& function)
+        : fiber(
+              owner, stack, top, [](execution& self) noexcept { static_cast<local_task&>(self).main(); }, calls),
+          state(owner),
+          function_(std::move(function))
+    {
+        kept = true;
+        this->attach(*this);
+    }
+
+    ~local_task() {} // main() destroys the function
+
+private:
+    void main() noexcept
+    {
+        run_for(this->outcome, owner().ending(), std::move(function_));
+        function_.~Function();
+        this->finish();
+        owner().end(*this);
+    }
+
+    // The result first: it may have a destructor that waits, and so must not be left to the switch that ends a fiber.
+    void free() noexcept override
+    {
+        this->outcome.reset();
+        owner().release(*this);
+    }
+
+    union
+    {
+        Function function_;
+    };
+};
+
+/// A task that was made on another thread: in free memory, until the loop has a stack for it.
+template <class Function>
+class remote_task final : public task_state<std::invoke_result_t<Function>>, private work_item
+{
+    using state = task_state<std::invoke_result_t<Function>>;
+
+public:
+    remote_task(fiber_loop& owner, Function&& function) : state(owner), function_(std::move(function))
+    {
+        run = [](work_item& self, bool invoke) { static_cast<remote_task&>(self).start(invoke); };
+        owner.post(*this);
+    }
+
+private:
+    class runner final : public fiber
+    {
+    public:
+        runner(fiber_loop& owner, stack_view stack, std::byte* top, const asio_call_stacks& calls,
+               remote_task& work) noexcept
+            : fiber(
+                  owner, stack, top, [](execution& self) noexcept { static_cast<runner&>(self).main(); }, calls),
+              work_(work)
+        {
+            work.attach(*this);
+        }
+
+    private:
+        void main() noexcept
+        {
+            work_.main(owner().ending());
+            owner().end(*this);
+        }
+
+        remote_task& work_;
+    };
+
+    ~remote_task() = default;
+
+    fiber_loop& owner() const noexcept { return static_cast<fiber_loop&>(this->home()); }
+
+    void start(bool invoke) noexcept
+    {
+        if (!invoke)
+            return main(true);
+        try
+        {
+            owner().template make_fiber<runner>(owner().take_stack(sizeof(runner)), *this).ready();
+        }
+        catch (const std::bad_alloc&)
+        {
+            main(false); // on the fiber that runs this item, which is not its own to cancel
+        }
+    }
+
+    void main(bool ending) noexcept
+    {
+        run_for(this->outcome, ending, std::move(*function_));
+        function_.reset();
+        this->finish();
+        if (std::exchange(left_, true))
+            delete this;
+    }
+
+    // The fiber and the owner: whoever leaves last frees it.
+    void free() noexcept override
+    {
+        this->outcome.reset();
+        if (std::exchange(left_, true))
+            delete this;
+    }
+
+    std::optional<Function> function_;
+    bool left_ = false;
+};
+
+/// Starts a function on a fiber. Returns null if there is no memory for it; `function` is then as it was.
+template <class Function>
+task_state<std::invoke_result_t<Function>>* start_fiber(loop& on, Function& function)
+{
+    auto& owner = static_cast<fiber_loop&>(on);
+    try
+    {
+        if (!owner.running_here())
+            return new remote_task<Function>(owner, std::move(function));
+        const stack_view stack = owner.take_stack(sizeof(local_task<Function>));
+        auto& made = owner.template make_fiber<local_task<Function>>(stack, std::move(function));
+        made.ready();
+        return &made;
+    }
+    catch (const std::bad_alloc&)
+    {
+        return nullptr;
+    }
+}
+
+} // namespace zsync::detail

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <zsync/io/runtime.hpp>
+
+#include <zsync/blocking/blocking_context.hpp>
+#include <zsync/fiber/detail/fiber_loop.hpp>
+#include <zsync/fiber/fiber_context.hpp>
+#include <zsync/fiber/spawn.hpp>
+#include <zsync/io/detail/task_shutdown.hpp>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <exception>
+#include <optional>
+#include <thread>
+
+#include <signal.h>
+
+namespace zsync
+{
+
+namespace
+{
+
+/// What a signal did before, and will do again.
+class former_action
+{
+public:
+    explicit former_action(int number) noexcept : number_(number) { ::sigaction(number, nullptr, &action_); }
+    ~former_action() { ::sigaction(number_, &action_, nullptr); }
+    former_action(const former_action&) = delete;
+    former_action& operator=(const former_action&) = delete;
+
+private:
+    const int number_;
+    struct ::sigaction action_ = {};
+};
+
+/// The signals that end a program, as long as it lives.
+class ending_signals
+{
+public:
+    template <class Executor>
+    explicit ending_signals(const Executor& executor) : signals(executor, SIGINT, SIGTERM)
+    {
+    }
+
+private:
+    const former_action interrupt_{SIGINT};
+    const former_action terminate_{SIGTERM};
+
+public:
+    boost::asio::signal_set signals;
+};
+
+/// Ends a root and its tasks in two steps. Lives on the thread that runs their context.
+class graceful_shutdown
+{
+public:
+    graceful_shutdown(fiber_context& context, agent* const& root, std::chrono::steady_clock::duration patience)
+        : context_(context), root_(root), patience_(patience), ending_(context.get_executor()), deadline_(context)
+    {
+        ending_.signals.async_wait(
+            [this](const boost::system::error_code& ec, int)
+            {
+                if (!ec)
+                    begin();
+            });
+    }
+
+private:
+    void begin()
+    {
+        if (root_)
+            root_->cancellation().request(detail::shutdown_reason);
+        deadline_.expires_after(patience_);
+        deadline_.async_wait(
+            [this](const boost::system::error_code& ec)
+            {
+                if (!ec)
+                    cancel_all();
+            });
+        ending_.signals.async_wait(
+            [this](const boost::system::error_code& ec, int)
+            {
+                if (!ec)
+                    cancel_all();
+            });
+    }
+
+    void cancel_all()
+    {
+        boost::system::error_code ignored;
+        ending_.signals.clear(ignored);
+        deadline_.cancel();
+        context_.loop().cancel_fibers(boost::asio::error::operation_aborted);
+    }
+
+    fiber_context& context_;
+    agent* const& root_;
+    const std::chrono::steady_clock::duration patience_;
+    ending_signals ending_;
+    boost::asio::steady_timer deadline_;
+};
+
+/// Waits for a signal on a thread of its own, and turns it into a request.
+class signal_thread
+{
+public:
+    explicit signal_thread(cancellation_source request) : ending_(context_.get_executor()), request_(std::move(request))
+    {
+        ending_.signals.async_wait(
+            [this](const boost::system::error_code& ec, int)
+            {
+                if (ec)
+                    return;
+                boost::system::error_code ignored;
+                ending_.signals.clear(ignored);
+                request_.request_cancel(detail::shutdown_reason);
+            });
+        thread_ = std::thread([this] { context_.run(); });
+    }
+
+    ~signal_thread()
+    {
+        context_.stop();
+        thread_.join();
+    }
+
+private:
+    boost::asio::io_context context_{1};
+    ending_signals ending_;
+    cancellation_source request_;
+    std::thread thread_;
+};
+
+} // namespace
+
+void runtime::run_root(root_function root, const void* call) const
+{
+    if (options_.model == model::blocking)
+        run_blocking(root, call);
+    else
+        run_green(root, call);
+}
+
+void runtime::run_blocking(root_function root, const void* call) const
+{
+    blocking_context context;
+    const io where(context);
+    if (!options_.shutdown_on_signals)
+        return root(call, where);
+    const cancellation_source source;
+    const signal_thread signals(source);
+    root(call, where.with_cancellation(source.token()));
+}
+
+void runtime::run_green(root_function root, const void* call) const
+{
+    // Before the context, whose destructor may unwind the root.
+    agent* running = nullptr;
+    std::exception_ptr failure;
+    bool ended = false;
+
+    fiber_context context(options_.fibers);
+    std::optional<graceful_shutdown> shutdown;
+    if (options_.shutdown_on_signals)
+        shutdown.emplace(context, running, options_.shutdown_deadline);
+    spawn(
+        context,
+        [&]
+        {
+            running = &agent::current();
+            root(call, io(context));
+        },
+        [&](std::exception_ptr reason) // of a root that could not be started: it keeps its own errors
+        {
+            running = nullptr;
+            failure = reason;
+            ended = true;
+            context.stop();
+        });
+    while (!ended)
+    {
+        context.restart();
+        context.run();
+    }
+    if (failure)
+        std::rethrow_exception(failure);
+}
+
+} // namespace zsync
