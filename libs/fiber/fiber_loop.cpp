@@ -404,8 +404,15 @@ void fiber_loop::watch_guest()
         engine_->start(guest_poll_);
 }
 
+// What completes here queues handlers: their memory is the loop's, not that of the guest's passing frame.
 void fiber_loop::wait_for_guest(std::optional<std::chrono::microseconds> timeout)
 {
+    struct scope
+    {
+        const asio_call_stacks of_the_guest = asio_call_stacks::current();
+        ~scope() { of_the_guest.install(); }
+    } const restored;
+    memory_.call_stacks().install();
     engine_->turn(timeout, nullptr);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <zsync/io/future.hpp>
 
+#include <zsync/core/detail/sanitizers.hpp>
 #include <zsync/fiber/fiber_context.hpp>
 #include <zsync/fiber/this_fiber.hpp>
 #include <zsync/io/async.hpp>
@@ -37,6 +38,9 @@ namespace
 {
 
 std::atomic<std::size_t> allocations{0};
+
+// ThreadSanitizer knows 8128 fibers at most.
+constexpr int width = ZSYNC_HAS_TSAN ? 2'000 : 10'000;
 
 /// Expects that a function throws system_error with the code.
 template <class Function>
@@ -188,16 +192,16 @@ BOOST_DATA_TEST_CASE(ten_thousand_nested_one_after_another, each_cell, where)
            });
 }
 
-BOOST_DATA_TEST_CASE(ten_thousand_at_once, each_cell, where)
+BOOST_DATA_TEST_CASE(many_at_once, each_cell, where)
 {
     run_in(where,
            [](io io)
            {
                std::vector<future<int>> all;
-               for (int i = 0; i < 10'000; ++i)
+               for (int i = 0; i < width; ++i)
                    all.push_back(io.async([i] { return i; }));
                int wrong = 0;
-               for (int i = 0; i < 10'000; ++i)
+               for (int i = 0; i < width; ++i)
                    wrong += all[i].await() != i;
                BOOST_TEST(wrong == 0);
            });

@@ -134,10 +134,10 @@ child_result run_in_child(Function&& f, std::chrono::milliseconds deadline = std
     child_result result;
     const auto end = clock::now() + deadline;
     int wait_status = 0;
-    const auto drain = [&](int patience)
+    const auto drain = [&](int quiet_ms)
     {
-        // Returns once the pipe is silent for `patience` milliseconds, or closed.
-        for (::pollfd ready{ends[0], POLLIN, 0}; ::poll(&ready, 1, patience) > 0;)
+        // Returns once the pipe is silent for `quiet_ms` milliseconds, or closed.
+        for (::pollfd ready{ends[0], POLLIN, 0}; ::poll(&ready, 1, quiet_ms) > 0;)
         {
             char buffer[4096];
             const ssize_t size = ::read(ends[0], buffer, sizeof buffer);

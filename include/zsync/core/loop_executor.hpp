@@ -5,6 +5,7 @@
 
 #include <boost/asio/execution.hpp>
 #include <boost/asio/execution_context.hpp>
+#include <boost/asio/recycling_allocator.hpp>
 
 #include <memory>
 #include <type_traits>
@@ -129,7 +130,8 @@ public:
                 return;
             }
         }
-        loop_->post(detail::function_item<decayed, Allocator>::make(std::forward<Function>(function), allocator_));
+        loop_->post(detail::function_item<decayed, item_allocator>::make(std::forward<Function>(function),
+                                                                         allocator_of_items()));
     }
 
     boost::asio::execution_context& query(boost::asio::execution::context_t) const noexcept
@@ -211,6 +213,27 @@ public:
     friend bool operator!=(const basic_loop_executor& a, const basic_loop_executor& b) noexcept { return !(a == b); }
 
 private:
+    // Nobody's choice in particular: Asio's recycled blocks, of which a loop has a cache.
+    template <class Other>
+    struct choose_allocator
+    {
+        using type = Other;
+    };
+    template <class T>
+    struct choose_allocator<std::allocator<T>>
+    {
+        using type = boost::asio::recycling_allocator<void>;
+    };
+    using item_allocator = typename choose_allocator<Allocator>::type;
+
+    item_allocator allocator_of_items() const noexcept
+    {
+        if constexpr (std::is_same_v<item_allocator, Allocator>)
+            return allocator_;
+        else
+            return {};
+    }
+
     static constexpr bool tracks() noexcept { return (Bits & tracked) != 0; }
 
     template <unsigned Set, unsigned Clear>
