@@ -1,41 +1,34 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// Shows the same Asio server on io_context and on uring_context. Each cell of the tables is a child process that runs
-// the echo server below on one kind of context; this process is the client of all, checks every byte that comes back,
-// and counts their system calls with strace(1) if that is installed.
+// Shows one function, demo/tour.hpp, on the blocking model and on fibers over io_uring and over epoll. Each cell of the
+// table is a child process, run once as it is and once under strace(1), if that is installed. Then fiber_echo_server,
+// which stands beside this program, with a client that checks every byte.
 //
-//   demo               the tables; exit code 1 if the contexts' results differ
-//   demo --cell NAME   one server: prints its port, serves until SIGTERM, prints what it did
+//   demo                       the tables; exit code 1 if any result differs
+//   demo --cell MODEL,ENGINE [DIRECTORY]
+//                              one tour: prints what it did as lines of key=value. DIRECTORY has the file "original".
 
-#include <zsync/drop_in.hpp> // first: makes the stock sockets below native where their context has a ring
+#include "demo/child.hpp"
+#include "demo/echo_client.hpp"
+#include "demo/tour.hpp"
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/awaitable.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/read.hpp>
-#include <boost/asio/signal_set.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
+#include <zsync/io/run.hpp>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <chrono>
-#include <concepts>
 #include <csignal>
-#include <cstddef>
 #include <cstdint>
-#include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <filesystem>
+#include <fstream>
 #include <iomanip>
 #include <iostream>
 #include <iterator>
 #include <map>
 #include <optional>
+#include <set>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -44,458 +37,277 @@
 #include <utility>
 #include <vector>
 
-#include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-namespace asio = boost::asio;
-using asio::ip::tcp;
-using boost::system::error_code;
+namespace fs = std::filesystem;
 using clock_type = std::chrono::steady_clock;
-
-constexpr std::size_t request_bytes = 512;
-constexpr auto token = asio::as_tuple(asio::use_awaitable);
-
-struct workload
-{
-    unsigned connections;
-    unsigned requests; // of each connection
-};
-
-constexpr workload timed = {32, 1000};
-constexpr workload traced = {16, 100};
-
-// ---- The server: stock Asio, the same on every context --------------------------------------------------------------
-
-struct tally
-{
-    std::uint64_t requests = 0;
-    std::uint64_t bytes = 0;
-};
-
-asio::awaitable<void> echo(tcp::socket peer, tally& done)
-{
-    std::array<char, request_bytes> data;
-    for (;;)
-    {
-        const auto [read_error, received] = co_await asio::async_read(peer, asio::buffer(data), token);
-        if (read_error)
-            co_return;
-        const auto [write_error, sent] = co_await asio::async_write(peer, asio::buffer(data, received), token);
-        if (write_error)
-            co_return;
-        ++done.requests;
-        done.bytes += sent;
-    }
-}
-
-asio::awaitable<void> listen(tcp::acceptor& listener, tally& done)
-{
-    for (;;)
-    {
-        auto [error, peer] = co_await listener.async_accept(token);
-        if (error)
-            co_return;
-        asio::co_spawn(listener.get_executor(), echo(std::move(peer), done), asio::detached);
-    }
-}
-
-std::ptrdiff_t entries_of(const char* directory)
-{
-    using std::filesystem::directory_iterator;
-    return std::distance(directory_iterator(directory), directory_iterator());
-}
-
-template <class Context>
-int serve(Context& ctx)
-{
-    tally done;
-    std::ptrdiff_t threads = 0;
-    tcp::acceptor listener(ctx, {asio::ip::address_v4::loopback(), 0});
-    asio::signal_set signals(ctx, SIGTERM);
-    signals.async_wait(
-        [&](error_code, int)
-        {
-            threads = entries_of("/proc/self/task");
-            ctx.stop();
-        });
-    asio::co_spawn(ctx, listen(listener, done), asio::detached);
-    std::cout << ::getpid() << " " << listener.local_endpoint().port() << std::endl;
-    ctx.run();
-
-    rusage used{};
-    ::getrusage(RUSAGE_SELF, &used);
-    const auto microseconds = [](timeval time) { return time.tv_sec * 1'000'000LL + time.tv_usec; };
-    std::uint64_t native = 0;
-    std::string_view engine = "epoll";
-    std::string why = "a plain boost::asio::io_context";
-    if constexpr (std::same_as<Context, zsync::uring_context>)
-    {
-        native = ctx.counters().operations_started;
-        engine = to_string(ctx.engine());
-        why = ctx.why();
-    }
-    std::cout << done.requests << " " << done.bytes << " " << native << " " << threads << " "
-              << microseconds(used.ru_utime) + microseconds(used.ru_stime) << " " << engine << " " << why << std::endl;
-    return 0;
-}
-
-// Takes io_uring away from this process, as the default seccomp profiles of container managers do.
-void forbid_io_uring()
-{
-    static_assert(__NR_io_uring_setup + 1 == __NR_io_uring_enter && __NR_io_uring_setup + 2 == __NR_io_uring_register);
-    sock_filter program[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, __NR_io_uring_setup, 0, 2),
-        BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, __NR_io_uring_register, 1, 0),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    const sock_fprog filter = {static_cast<unsigned short>(std::size(program)), program};
-    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
-        throw std::system_error(errno, std::system_category(), "seccomp");
-}
 
 struct cell
 {
-    const char* name;
-    const char* title;
-    int (*serve)();
+    std::string_view name;
+    zsync::model model;
+    zsync::engine_kind engine;
 };
 
-const cell cells[] = {
-    {"io_context", "io_context",
-     []
-     {
-         boost::asio::io_context ctx;
-         return serve(ctx);
-     }},
-    {"uring_context", "uring_context",
-     []
-     {
-         zsync::uring_context ctx;
-         return serve(ctx);
-     }},
-    {"one_thread", "  .one_thread = true",
-     []
-     {
-         zsync::uring_context ctx({.one_thread = true});
-         return serve(ctx);
-     }},
-    {"forbidden", "  where it is forbidden",
-     []
-     {
-         forbid_io_uring();
-         zsync::uring_context ctx;
-         return serve(ctx);
-     }},
+constexpr cell cells[] = {
+    {"blocking,system", zsync::model::blocking, zsync::engine_kind::blocking},
+    {"green,io_uring", zsync::model::green, zsync::engine_kind::uring},
+    {"green,epoll", zsync::model::green, zsync::engine_kind::reactor},
 };
 
-// ---- The client -----------------------------------------------------------------------------------------------------
+constexpr int not_here = 3; // exit code of a cell whose engine cannot be had
 
-struct exchange
-{
-    std::uint64_t requests = 0; // answered, every byte as sent
-    std::uint64_t hash = 0;     // of all that came back, in the order of the connections
-};
+// ---- A cell ---------------------------------------------------------------------------------------------------------
 
-asio::awaitable<void> ask(tcp::endpoint server, unsigned connection, unsigned requests, exchange& result)
-{
-    tcp::socket peer(co_await asio::this_coro::executor);
-    std::array<unsigned char, request_bytes> sent;
-    std::array<unsigned char, request_bytes> received;
-    result.hash = 0xcbf29ce484222325; // FNV-1a
-    co_await peer.async_connect(server, asio::use_awaitable);
-    for (unsigned request = 0; request < requests; ++request)
-    {
-        for (std::size_t at = 0; at < sent.size(); ++at)
-            sent[at] = static_cast<unsigned char>(at * 31 + request * 7 + connection);
-        co_await asio::async_write(peer, asio::buffer(sent), asio::use_awaitable);
-        co_await asio::async_read(peer, asio::buffer(received), asio::use_awaitable);
-        result.requests += sent == received;
-        for (const unsigned char byte : received)
-            result.hash = (result.hash ^ byte) * 0x100000001b3;
-    }
-}
-
-// Blocks until all connections are done. @throws what any of them throws
-exchange run_client(std::uint16_t port, workload load)
-{
-    asio::io_context ctx;
-    std::vector<exchange> each(load.connections);
-    for (unsigned connection = 0; connection < load.connections; ++connection)
-        asio::co_spawn(ctx, ask({asio::ip::address_v4::loopback(), port}, connection, load.requests, each[connection]),
-                       [](std::exception_ptr failure)
-                       {
-                           if (failure)
-                               std::rethrow_exception(failure);
-                       });
-    ctx.run();
-    exchange total;
-    for (const exchange& one : each)
-    {
-        total.requests += one.requests;
-        total.hash = (total.hash ^ one.hash) * 0x100000001b3;
-    }
-    return total;
-}
-
-// ---- The children ---------------------------------------------------------------------------------------------------
-
-// Reads what a child says, and waits for its end. Kills it if this is left early.
-class child
+/// A directory with a file to copy; gone with this.
+class workplace
 {
 public:
-    /// Starts a program, without a shell. `error_output`: reads its standard error, too, apart.
-    child(const std::vector<std::string>& command, bool error_output)
+    workplace()
     {
-        int out[2];
-        int err[2] = {-1, -1};
-        if (::pipe2(out, O_CLOEXEC) != 0 || (error_output && ::pipe2(err, O_CLOEXEC) != 0))
-            throw std::system_error(errno, std::system_category(), "pipe");
-        pid_ = ::fork();
-        if (pid_ < 0)
-            throw std::system_error(errno, std::system_category(), "fork");
-        if (pid_ == 0)
-        {
-            ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-            ::alarm(30); // survives the exec: whatever goes wrong, it ends
-            ::dup2(out[1], STDOUT_FILENO);
-            if (error_output)
-                ::dup2(err[1], STDERR_FILENO);
-            std::vector<char*> arguments;
-            for (const std::string& argument : command)
-                arguments.push_back(const_cast<char*>(argument.c_str()));
-            arguments.push_back(nullptr);
-            ::execvp(arguments[0], arguments.data());
-            ::_exit(127);
-        }
-        ::close(out[1]);
-        out_ = ::fdopen(out[0], "r");
-        if (error_output)
-        {
-            ::close(err[1]);
-            err_ = ::fdopen(err[0], "r");
-        }
+        std::string pattern = (fs::temp_directory_path() / "zsync-demo-XXXXXX").string();
+        if (!::mkdtemp(pattern.data()))
+            throw std::system_error(errno, std::system_category(), pattern);
+        path_ = pattern;
+        std::ofstream original(path_ / "original", std::ios::binary);
+        std::string content(demo::file_bytes, '\0');
+        std::uint32_t number = 1;
+        for (char& byte : content)
+            byte = static_cast<char>((number = number * 1664525 + 1013904223) >> 24);
+        if (!(original << content << std::flush))
+            throw std::runtime_error("no room in " + path_.string());
     }
 
-    ~child()
+    ~workplace()
     {
-        if (pid_ > 0)
-        {
-            ::kill(pid_, SIGKILL);
-            wait();
-        }
-        std::fclose(out_);
-        if (err_)
-            std::fclose(err_);
+        std::error_code ignored;
+        fs::remove_all(path_, ignored);
     }
 
-    child(const child&) = delete;
-    child& operator=(const child&) = delete;
+    workplace(const workplace&) = delete;
+    workplace& operator=(const workplace&) = delete;
 
-    /// Blocks for a line; empty at the end.
-    std::string line() { return line_of(out_); }
-    std::string error_line() { return err_ ? line_of(err_) : std::string(); }
-
-    /// Blocks until it has ended, and returns its exit code, or 128 and the number of the signal that ended it.
-    int wait()
-    {
-        int status = 0;
-        while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR)
-            ;
-        pid_ = -1;
-        return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    }
+    std::string path() const { return path_.string(); }
 
 private:
-    static std::string line_of(std::FILE* from)
-    {
-        std::string text;
-        for (int letter; (letter = std::getc(from)) != EOF && letter != '\n';)
-            text += static_cast<char>(letter);
-        return text;
-    }
-
-    ::pid_t pid_;
-    std::FILE* out_ = nullptr;
-    std::FILE* err_ = nullptr;
+    fs::path path_;
 };
 
-struct result
+/// Counts the threads of this process beside the first: its own, and those that the kernel has added for io_uring.
+std::pair<unsigned, unsigned> other_threads()
 {
-    exchange client;
-    tally server;
-    std::uint64_t native = 0;
-    unsigned threads = 0;
-    double cpu = 0;  // seconds, of the server
-    double wall = 0; // seconds, of the client
-    std::string engine;
-    std::string why;
+    std::pair<unsigned, unsigned> count{};
+    for (const auto& each : fs::directory_iterator("/proc/self/task"))
+    {
+        std::string name;
+        std::getline(std::ifstream(each.path() / "comm") >> std::ws, name);
+        if (name.starts_with("iou-"))
+            ++count.second;
+        else if (each.path().filename() != std::to_string(::getpid()))
+            ++count.first;
+    }
+    return count;
+}
+
+int run_cell(const cell& which, const std::string& directory)
+try
+{
+    const auto measured = [&](zsync::io io)
+    {
+        const auto start = clock_type::now();
+        const demo::report made = demo::tour(io, directory);
+        const auto time = std::chrono::duration_cast<std::chrono::microseconds>(clock_type::now() - start);
+        const auto [own, kernels] = other_threads();
+        std::cout << "model=" << to_string(io.model()) << "\nengine=" << to_string(io.engine())
+                  << "\noperations=" << made.operations << "\nbytes=" << made.bytes << "\nhash=" << std::hex
+                  << made.hash << std::dec << "\nequal=" << (made.equal ? "yes" : "no")
+                  << "\nmicroseconds=" << time.count() << "\nthreads_started=" << own << "\nkernel_workers=" << kernels
+                  << std::endl;
+        return made.equal ? 0 : 1;
+    };
+    if (which.model == zsync::model::blocking)
+        return zsync::run_blocking(measured);
+    return zsync::run_green(measured, {.engine = which.engine});
+}
+catch (const boost::system::system_error& failure)
+{
+    std::cout << "failed=" << failure.what() << std::endl;
+    const bool forbidden =
+        failure.code() == std::errc::operation_not_permitted || failure.code() == std::errc::function_not_supported;
+    return which.engine == zsync::engine_kind::uring && forbidden ? not_here : 1;
+}
+
+// ---- The table ------------------------------------------------------------------------------------------------------
+
+using facts = std::map<std::string, std::string>;
+
+struct outcome
+{
+    facts said;
+    int exit_code = 0;
     std::map<std::string, std::uint64_t> calls; // system calls, if they were counted
-
-    bool same_as(const result& other) const
-    {
-        return client.requests == other.client.requests && client.hash == other.client.hash &&
-               server.requests == other.server.requests && server.bytes == other.server.bytes;
-    }
 };
 
-// Runs one cell under one workload; nothing if it did not come to that. `why_not` then says why, as far as is known.
-std::optional<result> run_cell(const cell& which, workload load, bool trace, std::string& why_not)
+outcome run_child(std::string_view name, bool trace)
 {
-    std::vector<std::string> command = {std::filesystem::read_symlink("/proc/self/exe").string(), "--cell", which.name};
+    std::vector<std::string> command = {fs::read_symlink("/proc/self/exe").string(), "--cell", std::string(name)};
     if (trace)
         command.insert(command.begin(), {"strace", "-f", "-c", "-qq"});
-    child server(command, trace);
-
-    ::pid_t pid = 0;
-    std::uint16_t port = 0;
-    if (!(std::istringstream(server.line()) >> pid >> port))
-    {
-        why_not = server.error_line();
-        const int status = server.wait();
-        if (why_not.empty())
-            why_not = status == 127 ? "strace is not installed" : "exit code " + std::to_string(status);
-        return {};
-    }
-
-    result made;
-    const auto start = clock_type::now();
-    made.client = run_client(port, load);
-    made.wall = std::chrono::duration<double>(clock_type::now() - start).count();
-    ::kill(pid, SIGTERM);
-
-    std::istringstream said(server.line());
-    double microseconds = 0;
-    said >> made.server.requests >> made.server.bytes >> made.native >> made.threads >> microseconds >> made.engine;
-    std::getline(said >> std::ws, made.why);
-    made.cpu = microseconds / 1e6;
-
-    // % time, seconds, usecs/call, calls, errors (or blank), syscall
-    for (std::string line; trace && !(line = server.error_line()).empty();)
-    {
-        std::istringstream columns(line);
-        std::string percent, seconds, each, name, word;
-        std::uint64_t calls = 0;
-        if (!(columns >> percent >> seconds >> each >> calls))
-            continue;
-        while (columns >> word)
-            name = word;
-        if (name != "total")
-            made.calls[name] += calls;
-    }
-    if (const int status = server.wait(); status != 0 || !said)
-    {
-        why_not = "exit code " + std::to_string(status);
-        return {};
-    }
+    demo::child running(command, trace);
+    outcome made;
+    for (std::string line; !(line = running.line()).empty();)
+        if (const auto sign = line.find('='); sign != line.npos)
+            made.said[line.substr(0, sign)] = line.substr(sign + 1);
+    if (trace)
+        made.calls = demo::calls_counted_by_strace(running);
+    made.exit_code = running.wait();
     return made;
 }
 
-// ---- The tables -----------------------------------------------------------------------------------------------------
-
-constexpr int first_width = 24;
-constexpr int width = 10;
-
-int show()
+/// What must not depend on where a tour was made.
+bool same(const outcome& a, const outcome& b)
 {
-    std::cout << "The same echo server, written with stock Asio types, on each context: " << timed.connections
-              << " connections,\n"
-              << timed.requests << " requests of " << request_bytes << " bytes each.\n\n"
-              << std::left << std::setw(first_width) << "context" << std::right;
-    for (const char* column : {"engine", "requests", "bytes", "equal", "native", "threads", "CPU", "wall"})
-        std::cout << std::setw(width) << column;
-    std::cout << "\n" << std::fixed << std::setprecision(2);
-
-    bool all_equal = true;
-    bool uring_works = false;
-    std::string why_not;
-    std::optional<result> first;
-    std::vector<std::string> notes;
-    for (const cell& each : cells)
+    for (const char* key : {"greeting", "operations", "bytes", "hash", "equal"})
     {
-        const auto made = run_cell(each, timed, false, why_not);
-        std::cout << std::left << std::setw(first_width) << each.title << std::right;
-        if (!made)
-        {
-            std::cout << "  failed: " << why_not << std::endl;
-            all_equal = false;
-            continue;
-        }
-        if (!first)
-            first = made;
-        const bool equal =
-            made->same_as(*first) && made->client.requests == std::uint64_t{timed.connections} * timed.requests;
-        all_equal = all_equal && equal;
-        uring_works = uring_works || made->engine == "io_uring";
-        std::cout << std::setw(width) << made->engine << std::setw(width) << made->server.requests << std::setw(width)
-                  << made->server.bytes << std::setw(width) << (equal ? "yes" : "NO") << std::setw(width)
-                  << made->native << std::setw(width) << made->threads << std::setw(width - 2) << made->cpu << " s"
-                  << std::setw(width - 2) << made->wall << " s" << std::endl;
-        notes.push_back(std::string(each.title) + ": " + made->why);
+        const auto one = a.said.find(key);
+        const auto other = b.said.find(key);
+        if (one == a.said.end() || other == b.said.end() || one->second != other->second)
+            return false;
     }
-    std::cout << "\nWhy that engine:\n";
-    for (const std::string& note : notes)
-        std::cout << "  " << note.substr(note.find_first_not_of(' ')) << "\n";
-    if (!uring_works)
-        std::cout << "There is no io_uring to be had here; the program ran on epoll, with the same results.\n";
-    std::cout
-        << "\nequal: the client got every byte back, and the same ones from all. native: operations the ring did.\n"
-           "threads: entries of the server's /proc/self/task. CPU: the server's. wall: the client's, on the same\n"
-           "processors, once: not a benchmark.\n\n";
+    return true;
+}
 
-    std::vector<result> counted;
-    std::map<std::string, std::uint64_t> sums;
-    for (const cell& each : cells)
-    {
-        auto made = run_cell(each, traced, true, why_not);
-        if (!made || made->calls.empty())
-        {
-            std::cout << "System calls were not counted: " << (why_not.empty() ? "strace said nothing" : why_not)
-                      << "\n";
-            return all_equal ? 0 : 1;
-        }
-        for (const auto& [name, calls] : made->calls)
-            sums[name] += calls;
-        all_equal = all_equal && (counted.empty() || made->same_as(counted.front()));
-        counted.push_back(std::move(*made));
-    }
+std::uint64_t sum_of(const std::map<std::string, std::uint64_t>& calls)
+{
+    std::uint64_t sum = 0;
+    for (const auto& [name, number] : calls)
+        sum += number;
+    return sum;
+}
 
-    std::vector<std::pair<std::string, std::uint64_t>> names(sums.begin(), sums.end());
-    std::sort(names.begin(), names.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
-    const std::size_t shown = std::min<std::size_t>(names.size(), 7);
-    std::cout << "System calls of the whole server process (strace -f -c) for " << traced.connections * traced.requests
-              << " requests on " << traced.connections << " connections:\n\n"
-              << std::left << std::setw(first_width) << "system call" << std::right;
-    for (const cell& each : cells)
-        std::cout << std::setw(15) << each.name;
+std::string milliseconds(const std::string& microseconds)
+{
+    std::ostringstream text;
+    text << std::fixed << std::setprecision(1) << std::stod(microseconds) / 1000 << " ms";
+    return text.str();
+}
+
+void print_row(const std::vector<std::string>& columns)
+{
+    constexpr int widths[] = {10, 10, 11, 10, 10, 13, 16, 7};
+    for (std::size_t at = 0; at < columns.size(); ++at)
+        std::cout << (at < 2 ? std::left : std::right) << std::setw(widths[at]) << columns[at];
+    std::cout << std::endl;
+}
+
+/// Prints how often the calls were made that carry the work out, one column a cell.
+void print_calls(const std::vector<std::pair<std::string_view, outcome>>& counted)
+{
+    // Not those that every process makes while it starts.
+    const std::set<std::string> shown = {
+        "read",   "write",   "readv",      "writev",       "pread64",   "copy_file_range", "sendfile",
+        "socket", "connect", "accept4",    "recvfrom",     "sendto",    "shutdown",        "poll",
+        "clone",  "clone3",  "epoll_wait", "epoll_pwait2", "epoll_ctl", "io_uring_setup",  "io_uring_enter"};
+    std::cout << "\nOf these:\n\n" << std::left << std::setw(18) << "system call" << std::right;
+    for (const auto& [name, made] : counted)
+        std::cout << std::setw(18) << name;
     std::cout << "\n";
-    const auto row = [&](const std::string& name, auto value_of)
-    {
-        std::cout << std::left << std::setw(first_width) << name << std::right;
-        for (result& each : counted)
-            std::cout << std::setw(15) << value_of(each.calls);
-        std::cout << "\n";
-    };
-    const auto sum_from = [&](std::map<std::string, std::uint64_t>& calls, std::size_t at)
+    for (const std::string& call : shown)
     {
         std::uint64_t sum = 0;
-        for (; at < names.size(); ++at)
-            sum += calls[names[at].first];
-        return sum;
-    };
-    for (std::size_t at = 0; at < shown; ++at)
-        row(names[at].first, [&](auto& calls) { return calls[names[at].first]; });
-    row("others", [&](auto& calls) { return sum_from(calls, shown); });
-    row("all", [&](auto& calls) { return sum_from(calls, 0); });
-    std::cout << std::flush;
-    return all_equal ? 0 : 1;
+        for (const auto& [name, made] : counted)
+            sum += made.calls.count(call) ? made.calls.at(call) : 0;
+        if (sum == 0)
+            continue;
+        std::cout << std::left << std::setw(18) << call << std::right;
+        for (const auto& [name, made] : counted)
+            std::cout << std::setw(18) << (made.calls.count(call) ? made.calls.at(call) : 0);
+        std::cout << "\n";
+    }
+}
+
+/// Returns whether all results are equal.
+bool show_tours()
+{
+    std::cout << "One function, demo/tour.hpp, wherever it runs: a greeting; a file of " << demo::file_bytes
+              << " bytes read with readv,\nwritten with writev, copied by copy_file_range and by send_file; "
+              << demo::rounds << " messages of " << demo::message_bytes << " bytes echoed over TCP.\n\n";
+    print_row({"model", "engine", "operations", "bytes", "wall", "system calls", "threads started", "equal"});
+    bool all_equal = true;
+    std::optional<outcome> first;
+    std::vector<std::pair<std::string_view, outcome>> counted;
+    unsigned long workers = 0;
+    for (const cell& each : cells)
+    {
+        outcome plain = run_child(each.name, false);
+        const std::string model(to_string(each.model));
+        const std::string engine(each.name.substr(each.name.find(',') + 1));
+        if (plain.exit_code == not_here)
+        {
+            print_row({model, engine, "not here: " + plain.said["failed"]});
+            continue;
+        }
+        outcome traced = run_child(each.name, true);
+        if (!first)
+            first = plain;
+        const bool counts = traced.exit_code == plain.exit_code && !traced.calls.empty();
+        const bool equal = plain.exit_code == 0 && plain.said["equal"] == "yes" && same(plain, *first) &&
+                           (!counts || same(traced, *first));
+        all_equal = all_equal && equal;
+        if (plain.said.count("failed") || !plain.said.count("microseconds"))
+        {
+            print_row({model, engine, "failed: " + plain.said["failed"]});
+            continue;
+        }
+        print_row({model, engine, plain.said["operations"], plain.said["bytes"],
+                   milliseconds(plain.said["microseconds"]), counts ? std::to_string(sum_of(traced.calls)) : "-",
+                   plain.said["threads_started"], equal ? "yes" : "NO"});
+        workers = std::max(workers, std::stoul(plain.said["kernel_workers"]));
+        if (counts)
+            counted.emplace_back(each.name, std::move(traced));
+    }
+    std::cout << "\nequal: every byte read is the one that was written, and all cells agree on operations, bytes and\n"
+                 "their hash. wall: of the tour, once: not a benchmark. system calls: of the whole process, its start\n"
+                 "included, by strace -f -c in a run of its own.\n";
+    if (workers)
+        std::cout << "The kernel added up to " << workers << " of its own workers for io_uring.\n";
+    if (counted.empty())
+        std::cout << "System calls were not counted: strace is missing, or may not trace here.\n";
+    else
+        print_calls(counted);
+    return all_equal;
+}
+
+// ---- A server -------------------------------------------------------------------------------------------------------
+
+/// Returns whether every answer was right.
+bool show_server()
+{
+    constexpr demo::workload load = {64, 500};
+    const fs::path program = fs::read_symlink("/proc/self/exe").parent_path() / "fiber_echo_server";
+    demo::child server({program.string(), "0"}, false);
+    const std::string greeting = server.line();
+    const auto colon = greeting.rfind(':');
+    if (colon == greeting.npos)
+    {
+        std::cout << "\n" << program.filename().string() << " did not start: " << greeting << std::endl;
+        return false;
+    }
+    const auto start = clock_type::now();
+    const demo::exchange got =
+        demo::run_client(static_cast<std::uint16_t>(std::stoul(greeting.substr(colon + 1))), load);
+    const double seconds = std::chrono::duration<double>(clock_type::now() - start).count();
+    server.terminate();
+    const std::string goodbye = server.line();
+    const int exit_code = server.wait();
+    const bool equal = exit_code == 0 && got.requests == std::uint64_t{load.connections} * load.requests;
+    std::cout << "\nAn echo server with a fiber for each connection, " << greeting.substr(greeting.find(", ") + 2)
+              << ": " << load.connections << " connections, " << load.requests << " messages each.\n"
+              << got.requests << " answers came back as they were sent, in " << std::fixed << std::setprecision(2)
+              << seconds << " s. After SIGTERM it " << goodbye << ", exit code " << exit_code << ".\n"
+              << (equal ? "" : "This is NOT what was to be expected.\n") << std::flush;
+    return equal;
 }
 
 int main(int argc, char** argv)
@@ -503,15 +315,21 @@ try
 {
     const std::vector<std::string_view> arguments(argv + 1, argv + argc);
     if (arguments.empty())
-        return show();
-    if (arguments.size() == 2 && arguments[0] == "--cell")
+    {
+        const bool tours = show_tours();
+        return show_server() && tours ? 0 : 1;
+    }
+    if ((arguments.size() == 2 || arguments.size() == 3) && arguments[0] == "--cell")
         for (const cell& each : cells)
             if (arguments[1] == each.name)
             {
                 ::prctl(PR_SET_PDEATHSIG, SIGKILL); // of strace, too
-                return each.serve();
+                if (arguments.size() == 3)
+                    return run_cell(each, std::string(arguments[2]));
+                const workplace place;
+                return run_cell(each, place.path());
             }
-    std::cerr << "usage: " << argv[0] << " [--cell io_context|uring_context|one_thread|forbidden]\n";
+    std::cerr << "usage: " << argv[0] << " [--cell blocking,system|green,io_uring|green,epoll [DIRECTORY]]\n";
     return 2;
 }
 catch (const std::exception& failure)

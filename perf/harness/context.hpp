@@ -44,7 +44,8 @@ inline std::unique_ptr<context> make_context(std::string_view mode)
 }
 
 /// Adds what did the work, so that the driver can tell that the row compares what it says it compares.
-inline void describe_context(cell_line& line, [[maybe_unused]] const context& ctx)
+template <class Context>
+void describe_context(cell_line& line, [[maybe_unused]] const Context& ctx)
 {
 #ifdef PERF_PEER
     line.add("engine", "epoll").add("native_operations", 0.0);

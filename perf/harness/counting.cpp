@@ -64,10 +64,9 @@ double number_near(const std::string& path, const std::string& word, std::ptrdif
 
 // `total` runs a cell for so many operations and returns what the tool has counted.
 template <class Total>
-double per_operation(Total total)
+double per_operation(std::uint64_t count, Total total)
 {
-    constexpr std::uint64_t count = 10'000;
-    return (total(3 * count) - total(count)) / (2.0 * count);
+    return (total(3 * count) - total(count)) / (2.0 * static_cast<double>(count));
 }
 
 run_options under(std::vector<std::string> tool)
@@ -77,30 +76,30 @@ run_options under(std::vector<std::string> tool)
 
 } // namespace
 
-double instructions_per_operation(const cell& c)
+double instructions_per_operation(const cell& c, std::uint64_t count)
 {
     require_tool("valgrind");
-    return per_operation(
-        [&](std::uint64_t count)
-        {
-            const temporary_file report;
-            run_cell(c, count,
-                     under({"valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
-                            "--log-file=" + report.path()}));
-            return number_near(report.path(), "Collected", 2);
-        });
+    return per_operation(count,
+                         [&](std::uint64_t n)
+                         {
+                             const temporary_file report;
+                             run_cell(c, n,
+                                      under({"valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
+                                             "--log-file=" + report.path()}));
+                             return number_near(report.path(), "Collected", 2);
+                         });
 }
 
-double system_calls_per_operation(const cell& c)
+double system_calls_per_operation(const cell& c, std::uint64_t count)
 {
     require_tool("strace");
-    return per_operation(
-        [&](std::uint64_t count)
-        {
-            const temporary_file report;
-            run_cell(c, count, under({"strace", "-f", "-c", "-U", "calls,name", "-o", report.path()}));
-            return number_near(report.path(), "total", -1);
-        });
+    return per_operation(count,
+                         [&](std::uint64_t n)
+                         {
+                             const temporary_file report;
+                             run_cell(c, n, under({"strace", "-f", "-c", "-U", "calls,name", "-o", report.path()}));
+                             return number_near(report.path(), "total", -1);
+                         });
 }
 
 } // namespace perf

@@ -112,8 +112,9 @@ bool run(const perf::suite& s, const command_line& line)
 int main(int argc, char** argv)
 try
 {
-    const std::vector<perf::suite> known = {perf::drop_in_suite(), perf::pingpong_suite(), perf::post_suite(),
-                                            perf::timer_suite()};
+    const std::vector<perf::suite> known = {perf::alloc_suite(),  perf::drop_in_suite(),  perf::echo_suite(),
+                                            perf::facade_suite(), perf::pingpong_suite(), perf::post_suite(),
+                                            perf::spawn_suite(),  perf::switch_suite(),   perf::timer_suite()};
     const command_line line = parse(argc, argv);
     if (line.help || line.list)
     {

@@ -17,6 +17,7 @@ namespace
 {
 
 constexpr double tolerated_disturbance = 0.03;
+constexpr std::uint64_t counted_operations = 10'000;
 
 // What all runs of one cell have given.
 struct record
@@ -76,15 +77,30 @@ std::vector<double> column(const record& r, const std::string& metric)
 
 result compare(const std::string& suite, const row& w, const records& all)
 {
-    result r{.suite = suite, .row = w.name, .unit = w.unit, .zsync_name = w.zsync, .peer_name = w.peer, .goal = w.goal};
+    result r{.suite = suite,
+             .row = w.name,
+             .unit = w.unit,
+             .zsync_name = w.zsync,
+             .peer_name = w.peer,
+             .goal = w.goal,
+             .by = w.by};
+    const record none;
     const record& ours = all.at(w.zsync);
-    const record& theirs = all.at(w.peer);
+    const record& theirs = w.peer.empty() ? none : all.at(w.peer);
     r.failure = ours.failure.empty() ? theirs.failure : ours.failure;
     if (!r.failure.empty())
         return r;
     r.zsync_rounds = column(ours, w.metric);
     r.peer_rounds = column(theirs, w.metric);
     r.disturbed = count_disturbed(ours) + count_disturbed(theirs);
+    if (w.by == judged::added)
+        std::transform(r.zsync_rounds.begin(), r.zsync_rounds.end(), r.peer_rounds.begin(), r.zsync_rounds.begin(),
+                       std::minus<>());
+    r.zsync = median(r.zsync_rounds);
+    r.peer = median(r.peer_rounds);
+    r.spread = relative_deviation(r.zsync_rounds);
+    if (w.by == judged::added || w.peer.empty())
+        return r;
 
     const auto better_by = [&](double zsync, double peer)
     {
@@ -95,11 +111,22 @@ result compare(const std::string& suite, const row& w, const records& all)
     std::vector<double> ratios;
     for (std::size_t i = 0; i != r.zsync_rounds.size(); ++i)
         ratios.push_back(better_by(r.zsync_rounds[i], r.peer_rounds[i]));
-    r.zsync = median(r.zsync_rounds);
-    r.peer = median(r.peer_rounds);
     r.ratio = better_by(r.zsync, r.peer);
-    r.spread = relative_deviation(ratios);
+    if (w.by == judged::ratio)
+        r.spread = relative_deviation(ratios);
     return r;
+}
+
+using names = std::set<std::string>;
+
+// The cells that rows from one source are about.
+names cells_of(const group& g, source from)
+{
+    names result;
+    for (const row& w : g.rows)
+        if (w.from == from)
+            result.insert({w.zsync, w.peer});
+    return result;
 }
 
 void measure_time(const std::string& suite, const group& g, const measure_options& options,
@@ -107,34 +134,62 @@ void measure_time(const std::string& suite, const group& g, const measure_option
 {
     records all;
     const std::uint64_t count = std::max<std::uint64_t>(g.count / options.divisor, 1);
+    const names wanted = cells_of(g, source::timed);
     for (unsigned round = 0; round != options.rounds + 1; ++round)
         for (const cell& c : g.cells)
         {
+            if (!wanted.contains(c.name))
+                continue;
             record& r = all[c.name];
             attempt(r, [&] { return run_undisturbed(c, count, round == 0 ? 1 : options.tries); });
             if (round == 0) // the warm-up
                 r.rounds.clear();
         }
     for (const row& w : g.rows)
-        take(compare(suite, w, all));
+        if (w.from == source::timed)
+            take(compare(suite, w, all));
 }
 
-void measure_count(const std::string& suite, const group& g, const std::string& what, double (*count)(const cell&),
+struct counter
+{
+    source what;
+    std::string name;
+    double (*count)(const cell&, std::uint64_t);
+    bool for_all_rows; ///< asked for on the command line
+};
+
+// Rows that are about such a count, and, if that was asked for, one for each pair of cells that is timed.
+void measure_count(const std::string& suite, const group& g, const counter& by, const measure_options& options,
                    const std::function<void(const result&)>& take)
 {
-    records all;
-    for (const cell& c : g.cells)
-        attempt(all[c.name], [&] { return measurement{{what, count(c)}}; });
+    std::vector<row> rows;
     std::set<std::pair<std::string, std::string>> taken; // rows may differ in what they time only
+    for (row w : g.rows)
+        if (w.from == by.what)
+        {
+            w.metric = by.name;
+            rows.push_back(w);
+            taken.emplace(w.zsync, w.peer);
+        }
     for (const row& w : g.rows)
-        if (taken.emplace(w.zsync, w.peer).second)
-            take(compare(suite,
-                         {.name = w.name + ": " + what,
-                          .unit = what + " a " + g.operation,
-                          .metric = what,
-                          .zsync = w.zsync,
-                          .peer = w.peer},
-                         all));
+        if (by.for_all_rows && g.countable && w.from == source::timed && !w.peer.empty() &&
+            taken.emplace(w.zsync, w.peer).second)
+            rows.push_back({.name = w.name + ": " + by.name,
+                            .unit = by.name + " a " + g.operation,
+                            .metric = by.name,
+                            .zsync = w.zsync,
+                            .peer = w.peer});
+
+    names wanted;
+    for (const row& w : rows)
+        wanted.insert({w.zsync, w.peer});
+    records all;
+    const std::uint64_t count = std::max<std::uint64_t>(counted_operations / options.divisor, 100);
+    for (const cell& c : g.cells)
+        if (wanted.contains(c.name))
+            attempt(all[c.name], [&] { return measurement{{by.name, by.count(c, count)}}; });
+    for (const row& w : rows)
+        take(compare(suite, w, all));
 }
 
 } // namespace
@@ -144,10 +199,13 @@ void measure(const suite& s, const measure_options& options, const std::function
     for (const group& g : s.groups)
     {
         measure_time(s.name, g, options, take);
-        if (g.countable && options.instructions)
-            measure_count(s.name, g, "user-space instructions", instructions_per_operation, take);
-        if (g.countable && options.system_calls)
-            measure_count(s.name, g, "system calls", system_calls_per_operation, take);
+        measure_count(
+            s.name, g,
+            {source::instructions, "user-space instructions", instructions_per_operation, options.instructions},
+            options, take);
+        measure_count(s.name, g,
+                      {source::system_calls, "system calls", system_calls_per_operation, options.system_calls}, options,
+                      take);
     }
 }
 

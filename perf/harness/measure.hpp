@@ -19,10 +19,11 @@ struct result
     std::string zsync_name;
     std::string peer_name;
     double zsync = 0;  ///< median
-    double peer = 0;   ///< median
-    double ratio = 0;  ///< above 1: zsync is better
-    double spread = 0; ///< relative median absolute deviation of the rounds' ratios
+    double peer = 0;   ///< median; means nothing if there is no peer_name
+    double ratio = 0;  ///< above 1: zsync is better; 0: there is none
+    double spread = 0; ///< relative median absolute deviation of the rounds' ratios, or of the number that is judged
     std::optional<double> goal;
+    judged by = judged::ratio;
     std::vector<double> zsync_rounds = {}; ///< what the medians are of
     std::vector<double> peer_rounds = {};
     unsigned disturbed = 0;   ///< of these, how many runs other programs took part in

@@ -57,20 +57,30 @@ std::string line_of(const json::object& object)
     return text += '}';
 }
 
+bool meets_goal(const result& r)
+{
+    return r.by == judged::ratio ? r.ratio >= *r.goal : r.zsync <= *r.goal;
+}
+
 json::object row_object(const result& r)
 {
-    const auto number = [&](double value) { return r.failure.empty() ? json::value(value) : json::value(nullptr); };
+    const bool good = r.failure.empty();
+    const bool has_peer = !r.peer_name.empty();
+    const auto number = [](double value, bool is_there)
+    { return is_there ? json::value(value) : json::value(nullptr); };
     json::object object{{"suite", r.suite},
                         {"row", r.row},
                         {"unit", r.unit},
-                        {"zsync", number(r.zsync)},
-                        {"peer", number(r.peer)},
-                        {"peer_name", r.peer_name},
-                        {"ratio", number(r.ratio)},
-                        {"spread", number(r.spread)},
-                        {"goal", r.goal ? json::value(*r.goal) : json::value(nullptr)},
-                        {"met", r.goal && r.failure.empty() ? json::value(r.ratio >= *r.goal) : json::value(nullptr)}};
-    if (!r.failure.empty())
+                        {"zsync", number(r.zsync, good)},
+                        {"peer", number(r.peer, good && has_peer)},
+                        {"peer_name", has_peer ? json::value(r.peer_name) : json::value(nullptr)},
+                        {"ratio", number(r.ratio, good && r.ratio != 0)},
+                        {"spread", number(r.spread, good)},
+                        {"goal", number(r.goal.value_or(0), r.goal.has_value())},
+                        {"met", r.goal && good ? json::value(meets_goal(r)) : json::value(nullptr)}};
+    if (r.by != judged::ratio)
+        object["goal_for"] = r.by == judged::added ? "zsync, above the peer" : "zsync";
+    if (!good)
         object["failed"] = r.failure;
     return object;
 }

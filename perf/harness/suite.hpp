@@ -29,16 +29,34 @@ struct cell
     unsigned cpus = 1;
 };
 
+/// Where a row's numbers come from.
+enum class source
+{
+    timed,        ///< the cells print them, in rounds
+    instructions, ///< callgrind counts them, once: user-space instructions an operation
+    system_calls  ///< strace does
+};
+
+/// What a row's goal is for.
+enum class judged
+{
+    ratio,  ///< it must be reached
+    number, ///< zsync's own number: at most that. The peer, if there is one, is shown beside it
+    added   ///< the row's number is what zsync's has above the peer's: at most that
+};
+
 /// What two cells of a group are compared by.
 struct row
 {
     std::string name;
     std::string unit;
-    std::string metric; ///< a name in the cells' output
+    std::string metric = {}; ///< a name in the cells' output; of a counted row none
     bool more_is_better = false;
-    std::string zsync; ///< a cell's name
-    std::string peer;  ///< likewise
+    std::string zsync;     ///< a cell's name
+    std::string peer = {}; ///< likewise; none: only if zsync's own number is judged
     std::optional<double> goal = {};
+    judged by = judged::ratio;
+    source from = source::timed;
 };
 
 /// Cells measured in turn, round by round, so that all see the same machine.
@@ -46,9 +64,9 @@ struct group
 {
     std::vector<cell> cells;
     std::vector<row> rows;
-    std::uint64_t count = 0; ///< operations of one run of a cell
+    std::uint64_t count = 0; ///< operations of one timed run of a cell
     std::string operation;   ///< what one is called: 'request'
-    bool countable = false;  ///< instructions and system calls an operation make sense
+    bool countable = false;  ///< instructions and system calls an operation make sense for all rows
 };
 
 struct suite
@@ -58,9 +76,14 @@ struct suite
     std::vector<group> groups;
 };
 
+suite alloc_suite();
 suite drop_in_suite();
+suite echo_suite();
+suite facade_suite();
 suite pingpong_suite();
 suite post_suite();
+suite spawn_suite();
+suite switch_suite();
 suite timer_suite();
 
 } // namespace perf

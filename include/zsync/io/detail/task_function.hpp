@@ -1,23 +1,26 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <zsync/io/io.hpp>
-
 #include <functional>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 
+namespace zsync
+{
+class io; // whose header includes this one
+}
+
 namespace zsync::detail
 {
 
 /// A function that takes an io, or not, and further arguments, all kept here until the one call.
-template <class Function, class... Args>
+template <class Io, class Function, class... Args>
 class task_function
 {
 public:
     template <class F, class... A>
-    explicit task_function(const io& where, F&& function, A&&... args)
+    explicit task_function(const Io& where, F&& function, A&&... args)
         : io_(where), function_(std::forward<F>(function)), args_(std::forward<A>(args)...)
     {
     }
@@ -27,7 +30,7 @@ public:
         return std::apply(
             [this](Args&&... args) -> decltype(auto)
             {
-                if constexpr (std::is_invocable_v<Function, io, Args...>)
+                if constexpr (std::is_invocable_v<Function, Io, Args...>)
                     return std::invoke(std::move(function_), std::move(io_), std::move(args)...);
                 else
                     return std::invoke(std::move(function_), std::move(args)...);
@@ -36,13 +39,13 @@ public:
     }
 
 private:
-    io io_;
+    Io io_;
     Function function_;
     [[no_unique_address]] std::tuple<Args...> args_;
 };
 
-template <class Function, class... Args>
-task_function(const io&, Function&&, Args&&...) -> task_function<std::decay_t<Function>, std::decay_t<Args>...>;
+template <class Io, class Function, class... Args>
+task_function(const Io&, Function&&, Args&&...) -> task_function<Io, std::decay_t<Function>, std::decay_t<Args>...>;
 
 /// What io::async() and the like take: a function of (io, args...), or of (args...) alone.
 template <class Function, class... Args>
