@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <zsync/core/detail/single_threaded.hpp>
 #include <zsync/core/engine.hpp>
 #include <zsync/core/loop.hpp>
 
@@ -137,12 +138,22 @@ private:
 
     friend void intrusive_ptr_add_ref(descriptor_core* core) noexcept
     {
-        core->references_.fetch_add(1, std::memory_order_relaxed);
+        if (detail::single_threaded())
+            core->references_.store(core->references_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+        else
+            core->references_.fetch_add(1, std::memory_order_relaxed);
     }
 
     friend void intrusive_ptr_release(descriptor_core* core) noexcept
     {
-        if (core->references_.fetch_sub(1, std::memory_order_acq_rel) == 1)
+        if (detail::single_threaded())
+        {
+            const std::uint32_t left = core->references_.load(std::memory_order_relaxed) - 1;
+            core->references_.store(left, std::memory_order_relaxed);
+            if (left == 0)
+                delete core;
+        }
+        else if (core->references_.fetch_sub(1, std::memory_order_acq_rel) == 1)
             delete core;
     }
 
@@ -160,7 +171,10 @@ private:
     // be idle sees that it is.
     void end(std::atomic<bool>& way) noexcept
     {
-        way.exchange(false);
+        if (detail::single_threaded())
+            way.store(false, std::memory_order_relaxed);
+        else
+            way.exchange(false);
         if (closed_.load()) [[unlikely]]
             ended();
     }
