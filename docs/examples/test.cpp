@@ -261,9 +261,9 @@ BOOST_AUTO_TEST_CASE(native_executor_runs)
     BOOST_TEST(example.wait() == 0);
 }
 
-BOOST_AUTO_TEST_CASE(readme_shows_the_echo_server_as_it_is)
+BOOST_DATA_TEST_CASE(readme_shows_the_program_as_it_is, data::make({"echo_server.cpp", "seed_hello.cpp"}), name)
 {
-    std::string code = content_of("docs/examples/echo_server.cpp");
-    code.erase(0, code.find('\n') + 1); // the licence
+    std::string code = content_of(std::string("docs/examples/") + name);
+    code.erase(0, code.find("#include")); // the licence, and what it is
     BOOST_TEST(content_of("README.md").find(std::string("```cpp\n") + code + "```\n") != std::string::npos);
 }

@@ -4,6 +4,7 @@
 #include <zsync/core/task_cancellation.hpp>
 #include <zsync/core/work_item.hpp>
 
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/assert.hpp>
 #include <boost/system/error_code.hpp>
 
@@ -12,6 +13,11 @@ namespace zsync
 
 class loop;
 class waiter;
+
+namespace detail
+{
+class signal_loan;
+}
 
 /// What is running: a fiber, or a thread. What waits, waits as an agent.
 class agent
@@ -42,6 +48,7 @@ protected:
 
 private:
     friend class waiter;
+    friend class detail::signal_loan;
 
     /// Returns when the waiter is done: suspends the fiber, blocks the thread.
     virtual void wait(waiter& w) noexcept = 0;
@@ -51,6 +58,8 @@ private:
 
     loop* const loop_;
     task_cancellation cancellation_;
+    boost::asio::cancellation_signal signal_; // of waits, one at a time
+    bool signal_lent_ = false;
 };
 
 /// Waits for one event on behalf of an agent. Lives on the waiting stack.

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <zsync/core/detail/recycling_allocator.hpp>
 #include <zsync/core/loop.hpp>
 
 #include <boost/asio/execution.hpp>
 #include <boost/asio/execution_context.hpp>
-#include <boost/asio/recycling_allocator.hpp>
 
 #include <memory>
 #include <type_traits>
@@ -213,7 +213,7 @@ public:
     friend bool operator!=(const basic_loop_executor& a, const basic_loop_executor& b) noexcept { return !(a == b); }
 
 private:
-    // Nobody's choice in particular: Asio's recycled blocks, of which a loop has a cache.
+    // Nobody's choice in particular: recycled blocks.
     template <class Other>
     struct choose_allocator
     {
@@ -222,7 +222,7 @@ private:
     template <class T>
     struct choose_allocator<std::allocator<T>>
     {
-        using type = boost::asio::recycling_allocator<void>;
+        using type = detail::recycling_allocator<void>;
     };
     using item_allocator = typename choose_allocator<Allocator>::type;
 

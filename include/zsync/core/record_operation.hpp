@@ -2,6 +2,9 @@
 #pragma once
 
 #include <zsync/core/descriptor.hpp>
+#include <zsync/core/detail/forget_cancellation.hpp>
+#include <zsync/core/detail/recycling_allocator.hpp>
+#include <zsync/core/loop_executor.hpp>
 #include <zsync/core/operation.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -16,7 +19,6 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/prefer.hpp>
-#include <boost/asio/recycling_allocator.hpp>
 #include <boost/system/error_code.hpp>
 
 #include <memory>
@@ -35,11 +37,10 @@ inline boost::system::error_code record_error(const operation& record) noexcept
                              : boost::system::error_code();
 }
 
-/// A handler's memory: its own allocator, else Asio's recycled blocks.
+/// A handler's memory: its own allocator, else recycled blocks.
 template <class Handler, class T>
 auto memory_of(const Handler& handler)
 {
-    using boost::asio::recycling_allocator;
     using associated = boost::asio::associated_allocator_t<Handler, recycling_allocator<void>>;
     return typename std::allocator_traits<associated>::template rebind_alloc<T>(
         boost::asio::get_associated_allocator(handler, recycling_allocator<void>()));
@@ -91,7 +92,7 @@ private:
 template <class Handler, class Work, class Results>
 struct told_handler
 {
-    using allocator_type = boost::asio::associated_allocator_t<Handler, boost::asio::recycling_allocator<void>>;
+    using allocator_type = boost::asio::associated_allocator_t<Handler, recycling_allocator<void>>;
 
     Handler handler;
     Work work;
@@ -99,14 +100,13 @@ struct told_handler
 
     allocator_type get_allocator() const noexcept
     {
-        return boost::asio::get_associated_allocator(handler, boost::asio::recycling_allocator<void>());
+        return boost::asio::get_associated_allocator(handler, recycling_allocator<void>());
     }
 
     void operator()()
     {
         // On the handler's executor, where cancelling is the user's to serialize with this.
-        if (auto slot = boost::asio::get_associated_cancellation_slot(handler); slot.is_connected())
-            slot.clear();
+        forget_cancellation(boost::asio::get_associated_cancellation_slot(handler));
         std::apply(std::move(handler), std::move(results));
     }
 };
@@ -130,14 +130,29 @@ public:
         const auto executor = handler_work_.get();
         told_handler<Handler, working_executor<associated>, std::decay_t<Results>> told{
             std::move(handler), std::move(handler_work_), std::forward<Results>(results)};
-        // What an engine's turn delivers goes on where the turn was taken, if that thread may run it.
+        if constexpr (std::is_same_v<associated, boost::asio::any_io_executor>)
+        {
+            // Past the type erasure, which would take memory from Asio's small cache.
+            if (const auto* const ours = executor.template target<tracked_loop_executor>()) [[likely]]
+                return queue(loop_executor(ours->owner()), std::move(told), from_turn);
+        }
+        queue(executor, std::move(told), from_turn);
+    }
+
+private:
+    using tracked_loop_executor = std::decay_t<decltype(boost::asio::prefer(
+        std::declval<const loop_executor&>(), boost::asio::execution::outstanding_work.tracked))>;
+
+    // What an engine's turn delivers goes on where the turn was taken, if that thread may run it.
+    template <class Executor, class Told>
+    static void queue(const Executor& executor, Told&& told, bool from_turn)
+    {
         if (from_turn)
             boost::asio::defer(executor, std::move(told));
         else
             boost::asio::post(executor, std::move(told));
     }
 
-private:
     operation_work(const associated& executor, const boost::asio::any_io_executor& io, int) : handler_work_(executor)
     {
         if (differs(executor, io))

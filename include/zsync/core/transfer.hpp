@@ -21,7 +21,7 @@ namespace zsync::detail
 {
 
 /// How many buffers one system call takes: more are left to the next. Chosen so that an operation with such a sequence
-/// still fits what Asio recycles, 1020 bytes.
+/// still fits what is recycled, 1024 bytes.
 inline constexpr std::size_t most_buffers = 16;
 
 /// How many bytes: what fits a record's result. Linux moves no more at once either.

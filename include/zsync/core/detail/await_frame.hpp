@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zsync/core/detail/driving_agent.hpp>
+#include <zsync/core/detail/signal_loan.hpp>
 #include <zsync/core/inline_executor.hpp>
 #include <zsync/core/loop_executor.hpp>
 
@@ -34,7 +35,7 @@ public:
     await_frame(const await_frame&) = delete;
     await_frame& operator=(const await_frame&) = delete;
 
-    boost::asio::cancellation_slot slot() noexcept { return signal_.slot(); }
+    boost::asio::cancellation_slot slot() noexcept { return signal_.signal().slot(); }
 
     /// The handler's last words.
     void answered() noexcept
@@ -75,7 +76,8 @@ protected:
           driver_(!owner.fiber_of() && target && target->is_driven_by_waiting()
                       ? std::optional<driver>(std::in_place, *target)
                       : std::optional<driver>()),
-          waiter_(driver_ ? static_cast<agent&>(*driver_) : owner)
+          waiter_(driver_ ? static_cast<agent&>(*driver_) : owner),
+          signal_(owner)
     {
     }
 
@@ -168,7 +170,7 @@ private:
     void emit_unless_answered() noexcept
     {
         if (!answered_.load(std::memory_order_acquire))
-            signal_.emit(boost::asio::cancellation_type::terminal);
+            signal_.signal().emit(boost::asio::cancellation_type::terminal);
     }
 
     // The last of them may be the end of the frame. Each sees what the others have written.
@@ -209,7 +211,7 @@ private:
     loop* const target_;           // the operation's, if it is one of ours
     std::optional<driver> driver_; // empty: the owner waits
     waiter waiter_;
-    boost::asio::cancellation_signal signal_;
+    signal_loan signal_;
     message emission_item_;
     std::atomic<int> events_{1};        // still to come; each event takes one off, interrupt() adds one
     std::atomic<bool> answered_{false}; // by the handler; for an emission that comes late

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <zsync/core/detail/forget_cancellation.hpp>
 #include <zsync/core/loop_executor.hpp>
 #include <zsync/fiber/detail/fiber_loop.hpp>
 
@@ -197,9 +198,7 @@ private:
 
     void clear_slot() noexcept
     {
-        auto slot = boost::asio::get_associated_cancellation_slot(parts_.handler);
-        if (slot.is_connected())
-            slot.clear();
+        forget_cancellation(boost::asio::get_associated_cancellation_slot(parts_.handler));
     }
 
     void complete(result_type result)

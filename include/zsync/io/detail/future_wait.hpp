@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <zsync/core/detail/forget_cancellation.hpp>
 #include <zsync/core/loop_executor.hpp>
 #include <zsync/io/detail/task.hpp>
 
@@ -109,8 +110,7 @@ private:
     void complete() noexcept
     {
         allocator memory(boost::asio::get_associated_allocator(handler_));
-        if (auto slot = boost::asio::get_associated_cancellation_slot(handler_); slot.is_connected())
-            slot.clear();
+        forget_cancellation(boost::asio::get_associated_cancellation_slot(handler_));
         Handler handler(std::move(handler_));
         task_outcome<R> outcome(std::move(future_access<R>::outcome_of(future_)));
         const auto work = std::move(work_);
