@@ -12,4 +12,5 @@
 #include <zsync/net.hpp>
 #include <zsync/platform.hpp>
 #include <zsync/reactor.hpp>
+#include <zsync/sync.hpp>
 #include <zsync/uring.hpp>

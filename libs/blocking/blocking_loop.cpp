@@ -70,13 +70,16 @@ public:
 
 private:
     // A wait does not throw; whoever runs the function that waits does so afterwards.
-    void wait(waiter& w) noexcept override
+    void wait(waiter& w) noexcept override { drive(w, {}); }
+    bool wait_until(waiter& w, time_point deadline) noexcept override { return drive(w, deadline); }
+
+    bool drive(waiter& w, std::optional<time_point> deadline) noexcept
     {
         for (;;)
         {
             try
             {
-                return owner_.drive_until(w);
+                return owner_.drive(w, deadline);
             }
             catch (...)
             {
@@ -215,22 +218,31 @@ std::size_t blocking_loop::run(const limits& bounds)
 
 void blocking_loop::drive_until(waiter& w)
 {
+    drive(w, {});
+}
+
+bool blocking_loop::drive(waiter& w, std::optional<time_point> deadline)
+{
+    const auto out_of_time = [&] { return deadline && std::chrono::steady_clock::now() >= *deadline; };
     lock held(mutex_);
-    if (follow(held, w))
-        return;
+    if (follow(held, w, deadline))
+        return true;
+    if (leader_ != std::thread::id() && leader_ != std::this_thread::get_id())
+        return false; // out of time
     BOOST_ASSERT(!top_ || !guest_.running());
     const level inside(*this, held);
-    while (!w.is_done())
+    while (!w.is_done() && !out_of_time())
     {
         if (run_ready(items_between_looks, &w) != 0)
             poll_guest();
         else if (!w.is_done())
-            wait({});
+            wait(deadline);
     }
+    return w.is_done();
 }
 
-// Waits while another thread leads. Returns true if the waiter is done; else this thread may lead.
-bool blocking_loop::follow(lock& held, waiter& w)
+// Waits while another thread leads. Returns true if the waiter is done; else this thread may lead, or there is no time.
+bool blocking_loop::follow(lock& held, waiter& w, std::optional<time_point> deadline)
 {
     if (leader_ == std::thread::id() || leader_ == std::this_thread::get_id())
         return false;
@@ -238,7 +250,11 @@ bool blocking_loop::follow(lock& held, waiter& w)
     followers_ = &self;
     followed_.store(true, std::memory_order_relaxed);
     wake(held); // it may be done already
-    left_or_told_.wait(held, [&] { return self.done || leader_ == std::thread::id(); });
+    const auto over = [&] { return self.done || leader_ == std::thread::id(); };
+    if (deadline)
+        left_or_told_.wait_until(held, *deadline, over);
+    else
+        left_or_told_.wait(held, over);
     follower** at = &followers_;
     while (*at != &self)
         at = &(*at)->next;

@@ -41,6 +41,7 @@ public:
     /// The waiter's agent must be a driving_agent of this loop. Throws what a function throws; the waiter may then not
     /// be done yet.
     void drive_until(waiter& w) override;
+    bool drive_until(waiter& w, time_point deadline) override { return drive(w, deadline); }
 
     /// Bounds of a call of run().
     struct limits
@@ -108,7 +109,8 @@ private:
     void wait_for_guest(std::optional<std::chrono::microseconds> timeout) override;
     void wake_for_guest() noexcept override { wake(); }
 
-    bool follow(lock& held, waiter& w);
+    bool drive(waiter& w, std::optional<time_point> deadline);
+    bool follow(lock& held, waiter& w, std::optional<time_point> deadline);
     void leave() noexcept;
     void tell_followers() noexcept;
 

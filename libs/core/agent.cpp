@@ -26,6 +26,12 @@ private:
         notified_.wait(held, [&] { return w.is_done(); });
     }
 
+    bool wait_until(waiter& w, std::chrono::steady_clock::time_point deadline) noexcept override
+    {
+        std::unique_lock held(mutex_);
+        return notified_.wait_until(held, deadline, [&] { return w.is_done(); });
+    }
+
     // Under the lock to the end: the thread cannot see it, go on and end, before this has let go.
     void notify(waiter& w) noexcept override
     {

@@ -32,6 +32,32 @@ void fiber::wait(waiter& w) noexcept
     awaited_ = nullptr;
 }
 
+bool fiber::wait_until(waiter& w, std::chrono::steady_clock::time_point deadline) noexcept
+{
+    struct alarm : loop_timer
+    {
+        fiber* sleeper;
+        bool rang = false;
+    } timer;
+    timer.sleeper = this;
+    timer.expired = [](loop_timer& expired) noexcept
+    {
+        auto& self = static_cast<alarm&>(expired);
+        self.rang = true;
+        // Not if it is ready already; and a notification that comes before it runs must not make it so again.
+        if (waiter* const awaited = std::exchange(self.sleeper->awaited_, nullptr); awaited && !awaited->is_done())
+            self.sleeper->ready();
+    };
+    timer_wheel& timers = *owner_.timers();
+    timers.insert(timer, deadline);
+    awaited_ = &w;
+    while (!w.is_done() && !timer.rang)
+        owner_.suspend();
+    awaited_ = nullptr;
+    timers.cancel(timer);
+    return w.is_done();
+}
+
 void fiber::notify(waiter& w) noexcept
 {
     if (!owner_.running_here())

@@ -126,6 +126,11 @@ private:
         while (!w.is_done())
             during_wait();
     }
+    bool wait_until(zsync::waiter& w, std::chrono::steady_clock::time_point) noexcept override
+    {
+        wait(w);
+        return true;
+    }
     void notify(zsync::waiter& w) noexcept override { w.set_done(); }
 
     const error_code refusal_;

@@ -8,6 +8,8 @@
 #include <boost/assert.hpp>
 #include <boost/system/error_code.hpp>
 
+#include <chrono>
+
 namespace zsync
 {
 
@@ -53,6 +55,9 @@ private:
     /// Returns when the waiter is done: suspends the fiber, blocks the thread.
     virtual void wait(waiter& w) noexcept = 0;
 
+    /// The same, but returns false once the time has come and the waiter is not done. It may be waited for again.
+    virtual bool wait_until(waiter& w, std::chrono::steady_clock::time_point deadline) noexcept = 0;
+
     /// Makes it so. Any thread; the waiter may be gone when this returns.
     virtual void notify(waiter& w) noexcept = 0;
 
@@ -79,6 +84,13 @@ public:
     /// Suspends the fiber, or blocks the thread, until notify() has been called. For the owner only. Requires that the
     /// owner may_wait().
     void wait() noexcept { owner_.wait(*this); }
+
+    /// The same, no longer than to a point in time. False: it has come first, and notify() may still be called, so that
+    /// the waiter must not go before that is ruled out, or has been waited for.
+    [[nodiscard]] bool wait_until(std::chrono::steady_clock::time_point deadline) noexcept
+    {
+        return owner_.wait_until(*this, deadline);
+    }
 
     /// Ends the wait, now or to come. Once; any thread. The last that its caller may do with the waiter.
     void notify() noexcept { owner_.notify(*this); }

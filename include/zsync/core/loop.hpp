@@ -9,6 +9,8 @@
 
 #include <boost/asio/execution_context.hpp>
 
+#include <chrono>
+
 namespace zsync
 {
 
@@ -64,6 +66,12 @@ public:
 
     /// Runs the loop on the calling thread until the waiter is done. For loops driven by waiting.
     virtual void drive_until(waiter& w) { w.wait(); }
+
+    /// The same, no longer than to a point in time. Returns whether the waiter is done.
+    virtual bool drive_until(waiter& w, std::chrono::steady_clock::time_point deadline)
+    {
+        return w.wait_until(deadline);
+    }
 
 protected:
     /// Makes loop::of(context) find this loop, for the context's life.

@@ -4,6 +4,7 @@
 #include <zsync/core/agent.hpp>
 #include <zsync/core/loop.hpp>
 
+#include <chrono>
 #include <thread>
 
 namespace zsync::detail
@@ -24,6 +25,11 @@ protected:
     ~driving_agent() = default;
 
     void wait(waiter& w) noexcept override { driven_.drive_until(w); }
+
+    bool wait_until(waiter& w, std::chrono::steady_clock::time_point deadline) noexcept override
+    {
+        return driven_.drive_until(w, deadline);
+    }
 
     void notify(waiter& w) noexcept override
     {

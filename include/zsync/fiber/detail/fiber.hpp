@@ -5,6 +5,8 @@
 #include <zsync/core/work_item.hpp>
 #include <zsync/fiber/detail/stack_switch.hpp>
 
+#include <chrono>
+
 namespace zsync::detail
 {
 
@@ -53,6 +55,7 @@ public:
 
 private:
     void wait(waiter& w) noexcept override;
+    bool wait_until(waiter& w, std::chrono::steady_clock::time_point deadline) noexcept override;
     void notify(waiter& w) noexcept override;
     static void resumed(work_item& item, bool invoke) noexcept;
     static void enter(execution& self, execution& from) noexcept;
