@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <zsync/sync/barrier.hpp>
+#include <zsync/sync/event.hpp>
+#include <zsync/sync/latch.hpp>
 #include <zsync/sync/mutex.hpp>
+#include <zsync/sync/semaphore.hpp>

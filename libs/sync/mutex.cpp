@@ -47,11 +47,8 @@ bool mutex::lock_or_wait(detail::wait_node& node) noexcept
 
 void mutex::start(detail::wait_node& node) noexcept
 {
-    if (!lock_or_wait(node))
-        return;
-    detail::woken_list at_once;
-    at_once.push(&node);
-    at_once.complete();
+    if (lock_or_wait(node))
+        complete(node);
 }
 
 void mutex::hand_over() noexcept

@@ -239,7 +239,7 @@ BOOST_AUTO_TEST_CASE(fibers_threads_and_handlers_exclude_each_other)
                             }
                         },
                         asio::detached);
-                test::run_all(ctx);
+                test::runs_out(ctx);
             });
     threads.emplace_back(
         [&]
@@ -263,7 +263,7 @@ BOOST_AUTO_TEST_CASE(fibers_threads_and_handlers_exclude_each_other)
                     signal.emit(asio::cancellation_type::total);
             };
             mutex.async_lock(asio::bind_executor(ctx, next));
-            test::run_all(ctx);
+            test::runs_out(ctx);
         });
     for (auto& each : threads)
         each.join();

@@ -140,6 +140,14 @@ private:
     wait_link* last_ = nullptr; // means something only if there is a first
 };
 
+/// Tells one that is in no list.
+inline void complete(wait_node& node) noexcept
+{
+    woken_list one;
+    one.push(&node);
+    one.complete();
+}
+
 /// What can be waited for: a lock, under which derived classes keep their state and the lists of those who wait.
 ///
 /// @par The race between a wake-up, a cancellation and a deadline
