@@ -109,7 +109,7 @@ BOOST_AUTO_TEST_CASE(nobody_is_a_phase_ahead)
     threads.emplace_back(
         [&]
         {
-            zsync::fiber_context ctx;
+            test::other_fibers ctx;
             for (std::size_t f = 2; f < 6; ++f)
                 asio::post(ctx,
                            [&, f]

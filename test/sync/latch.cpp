@@ -81,7 +81,7 @@ BOOST_AUTO_TEST_CASE(threads_and_fibers_meet_at_it)
             threads.emplace_back(
                 [&, t, at = latch.get()]
                 {
-                    zsync::fiber_context ctx;
+                    test::other_fibers ctx;
                     for (std::size_t f = 0; f < 3; ++f)
                         asio::post(ctx,
                                    [&, f]

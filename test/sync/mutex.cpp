@@ -206,7 +206,7 @@ BOOST_AUTO_TEST_CASE(fibers_threads_and_handlers_exclude_each_other)
         threads.emplace_back(
             [&]
             {
-                zsync::fiber_context ctx;
+                test::other_fibers ctx;
                 for (int f = 0; f < 4; ++f)
                     zsync::spawn(
                         ctx,

@@ -121,7 +121,7 @@ BOOST_AUTO_TEST_CASE(no_unit_is_lost_or_made_by_those_who_give_up)
         threads.emplace_back(
             [&]
             {
-                zsync::fiber_context ctx;
+                test::other_fibers ctx;
                 for (int f = 0; f < 8; ++f)
                     asio::post(ctx,
                                [&, f]

@@ -44,6 +44,13 @@ struct awaited
     virtual void wake() = 0; // the one that waits, or has waited longest
 };
 
+/// A context for a thread of its own. Over epoll: liburing unmaps a ring behind ThreadSanitizer's back, which takes the
+/// next thread's ring at the same address for the same.
+struct other_fibers : zsync::fiber_context
+{
+    other_fibers() : zsync::fiber_context(zsync::fiber_options{.engine = zsync::engine_kind::reactor}) {}
+};
+
 /// Binds what an asynchronous wait needs.
 template <class Handler>
 auto bound(const asio::any_io_executor& on, const asio::cancellation_slot& slot, Handler handler)
