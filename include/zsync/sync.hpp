@@ -2,7 +2,10 @@
 #pragma once
 
 #include <zsync/sync/barrier.hpp>
+#include <zsync/sync/condition_variable.hpp>
 #include <zsync/sync/event.hpp>
 #include <zsync/sync/latch.hpp>
 #include <zsync/sync/mutex.hpp>
+#include <zsync/sync/once.hpp>
 #include <zsync/sync/semaphore.hpp>
+#include <zsync/sync/shared_mutex.hpp>

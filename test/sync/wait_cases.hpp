@@ -360,8 +360,12 @@ void handler_cases()
                            signal.emit(type);
                            BOOST_TEST(!told);
                            signal.emit(type);
-                           what.async_wait(ctx.get_executor(), {}, [&](error_code ec) { second = ec; });
-                           asio::post(ctx, [&] { what.wake(); });
+                           asio::post(ctx,
+                                      [&]
+                                      {
+                                          what.async_wait(ctx.get_executor(), {}, [&](error_code ec) { second = ec; });
+                                          what.wake();
+                                      });
                        });
             run_all(ctx);
             BOOST_TEST((told && *told == aborted));

@@ -15,6 +15,11 @@
 namespace zsync
 {
 
+namespace detail
+{
+class locking_notice;
+}
+
 /// A mutex for fibers, threads and handlers alike: whoever waits for it is suspended as what it is.
 ///
 /// Works with std::lock_guard, std::unique_lock and std::scoped_lock. Not recursive. Has no owner: what one fiber or
@@ -116,6 +121,7 @@ public:
 
 private:
     friend class condition_variable;
+    friend class detail::locking_notice;
 
     static constexpr int free = 0;
     static constexpr int held = 1;
