@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zsync/sync/barrier.hpp>
+#include <zsync/sync/channel.hpp>
 #include <zsync/sync/condition_variable.hpp>
 #include <zsync/sync/event.hpp>
 #include <zsync/sync/latch.hpp>

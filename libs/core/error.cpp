@@ -27,6 +27,8 @@ public:
             return "Concurrency is unavailable in this model";
         case error::timed_out:
             return "The deadline has passed";
+        case error::channel_closed:
+            return "The channel is closed";
         }
         return "Unknown zsync error";
     }

@@ -213,13 +213,13 @@ void agent_cases()
                                           std::this_thread::yield();
                                   });
                        what.wait_until(until, late);
+                       if (late) // the context has looked at the clock before it ran the function
+                           what.wait(ec);
                    });
         asio::post(ctx, [&] { what.wake(); });
         run_all(ctx);
         BOOST_TEST(!ec, ec.message());
         BOOST_TEST((!late || late == timed_out));
-        if (late) // the context looked at the clock before it ran the function
-            BOOST_TEST_MESSAGE("the deadline came first");
     }
     { // cancelled while it waits for a time
         Awaited what;

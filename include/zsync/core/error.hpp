@@ -22,6 +22,9 @@ enum class error
     /// The timer of a timeout, or of a deadline set on an `io`, ended the wait. It is not ETIMEDOUT, with which the
     /// kernel reports a dead peer; both equal the condition boost::system::errc::timed_out.
     timed_out,
+
+    /// The channel is closed: nothing can be sent any more, and what had been sent has all been received.
+    channel_closed,
 };
 
 /// Returns the category of zsync::error, named "zsync". Two copies of the library in one process compare equal.
