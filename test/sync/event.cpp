@@ -98,14 +98,18 @@ BOOST_AUTO_TEST_CASE(whoever_has_waited_may_destroy_it)
         [&]
         {
             while (!over)
+            {
                 if (zsync::event* const event = next.exchange(nullptr))
                     event->set();
+                else
+                    std::this_thread::yield();
+            }
         });
     zsync::fiber_context ctx;
     asio::post(ctx,
                [&]
                {
-                   for (int i = 0; i < 3'000; ++i)
+                   for (int i = 0; i < 400; ++i)
                    {
                        const auto event = std::make_unique<zsync::event>();
                        next = event.get();
@@ -113,13 +117,13 @@ BOOST_AUTO_TEST_CASE(whoever_has_waited_may_destroy_it)
                    }
                });
     test::run_all(ctx);
-    for (int i = 0; i < 3'000; ++i)
+    for (int i = 0; i < 400; ++i)
     {
         const auto event = std::make_unique<zsync::event>();
         next = event.get();
         if (i % 2)
             while (!event->is_set())
-                continue;
+                std::this_thread::yield();
         event->wait();
     }
     over = true;

@@ -207,38 +207,48 @@ BOOST_AUTO_TEST_CASE(fibers_threads_and_handlers_exclude_each_other)
             [&]
             {
                 test::other_fibers ctx;
-                for (int f = 0; f < 4; ++f)
-                    zsync::spawn(
-                        ctx,
-                        [&, f]
-                        {
-                            auto& cancellation = zsync::agent::current().cancellation();
-                            for (int i = 0; i < rounds / 4; ++i)
-                            {
-                                error_code ec;
-                                if (f == 0 && i % 8 == 0)
-                                    asio::post(ctx,
-                                               [&]
-                                               {
-                                                   cancellation.recancel();
-                                                   cancellation.request();
-                                               });
-                                if (f == 1)
-                                    mutex.try_lock_for(std::chrono::microseconds(i % 50), ec);
-                                else
-                                    mutex.lock(ec);
-                                if (ec)
-                                {
-                                    ++given_up;
-                                    continue;
-                                }
-                                section();
-                                if (i % 16 == 0)
-                                    asio::post(ctx, zsync::use_await[ec]); // with the mutex held
-                                mutex.unlock();
-                            }
-                        },
-                        asio::detached);
+                const auto use = [&](int i, error_code ec)
+                {
+                    if (ec)
+                    {
+                        ++given_up;
+                        return;
+                    }
+                    section();
+                    if (i % 16 == 0)
+                        asio::post(ctx, zsync::use_await[ec]); // with the mutex held
+                    mutex.unlock();
+                };
+                for (int f = 0; f < 3; ++f)
+                    asio::post(ctx,
+                               [&, f]
+                               {
+                                   for (int i = 0; i < rounds / 4; ++i)
+                                   {
+                                       error_code ec;
+                                       if (f == 0)
+                                           mutex.try_lock_for(std::chrono::microseconds(i % 50), ec);
+                                       else
+                                           mutex.lock(ec);
+                                       use(i, ec);
+                                   }
+                               });
+                // One after the other, each cancelled soon.
+                int left = rounds / 4;
+                std::function<void()> lock_one = [&]
+                {
+                    auto& cancellation = zsync::agent::current().cancellation();
+                    asio::post(ctx, [&] { cancellation.request(); });
+                    error_code ec;
+                    mutex.lock(ec);
+                    use(left, ec);
+                    cancellation.protect();
+                    asio::post(ctx, zsync::use_await); // after the request
+                    cancellation.unprotect();
+                    if (--left > 0)
+                        asio::post(ctx, lock_one);
+                };
+                asio::post(ctx, lock_one);
                 test::runs_out(ctx);
             });
     threads.emplace_back(
