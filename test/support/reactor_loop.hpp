@@ -79,6 +79,9 @@ public:
         return perform(op);
     }
 
+    /// Has what waits attempted once more.
+    void take_back() { turn(); }
+
     zsync::operation_id start(record& op)
     {
         zsync::operation_id id;
