@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zsync/core/agent.hpp>
+#include <zsync/core/cancel_protection.hpp>
 #include <zsync/core/cancellation.hpp>
 #include <zsync/core/descriptor.hpp>
 #include <zsync/core/engine.hpp>

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <zsync/io/async.hpp>
-#include <zsync/io/cancel_protection.hpp>
 #include <zsync/io/future.hpp>
 #include <zsync/io/io.hpp>
 #include <zsync/io/run.hpp>

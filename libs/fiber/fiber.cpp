@@ -13,6 +13,7 @@ fiber::fiber(fiber_loop& owner, stack_view stack, std::byte* top, main_function 
     : agent(&owner), execution(stack, top, &fiber::enter, calls), bottom(calls), owner_(owner), main_(main)
 {
     run = &fiber::resumed;
+    name[0] = '\0';
 }
 
 boost::system::error_code fiber::may_wait() const noexcept

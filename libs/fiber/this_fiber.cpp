@@ -3,26 +3,166 @@
 
 #include <zsync/fiber/detail/fiber_loop.hpp>
 
+#include <boost/asio/error.hpp>
 #include <boost/system/system_error.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
 
 namespace zsync::this_fiber
 {
+
+namespace
+{
+
+using boost::system::error_code;
+using boost::system::system_error;
+using clock = std::chrono::steady_clock;
+
+zsync::detail::fiber* running_fiber() noexcept
+{
+    agent& running = agent::current();
+    return running.fiber_of() ? static_cast<zsync::detail::fiber*>(&running) : nullptr;
+}
+
+/// A fiber that waits for a time. Ends once: by its timer or by a request, both on its loop's thread.
+class sleeper final : task_cancellation::wait
+{
+public:
+    explicit sleeper(zsync::detail::fiber& self) noexcept : waiter_(self) {}
+
+    /// Returns true if a request has ended it.
+    bool sleep_until(clock::time_point when)
+    {
+        task_cancellation& cancellation = waiter_.owner().cancellation();
+        timer_wheel& timers = *waiter_.owner().fiber_of()->timers();
+        timer_.of = this;
+        timer_.expired = [](loop_timer& expired) noexcept { static_cast<timer&>(expired).of->end(); };
+        timers.insert(timer_, when);
+        cancellation.begin(*this);
+        waiter_.wait();
+        cancellation.end();
+        if (timer_.linked())
+            timers.cancel(timer_);
+        return interrupted_;
+    }
+
+private:
+    struct timer : loop_timer
+    {
+        sleeper* of;
+    };
+
+    void end() noexcept
+    {
+        if (!std::exchange(ended_, true))
+            waiter_.notify();
+    }
+
+    void interrupt() noexcept override
+    {
+        interrupted_ = interrupted_ || !ended_;
+        end();
+    }
+
+    waiter waiter_;
+    timer timer_;
+    bool ended_ = false;
+    bool interrupted_ = false;
+};
+
+} // namespace
+
+id id::make() noexcept
+{
+    static constinit std::atomic<std::uint64_t> last{0};
+    return id(last.fetch_add(1, std::memory_order_relaxed) + 1);
+}
 
 bool is_fiber() noexcept
 {
     return agent::current().fiber_of() != nullptr;
 }
 
+id get_id() noexcept
+{
+    zsync::detail::fiber* const self = running_fiber();
+    if (!self)
+        return {};
+    if (self->number.number() == 0)
+        self->number = id::make();
+    return self->number;
+}
+
+std::string_view name() noexcept
+{
+    const zsync::detail::fiber* const self = running_fiber();
+    return self ? self->name : "";
+}
+
+void set_name(std::string_view name) noexcept
+{
+    if (zsync::detail::fiber* const self = running_fiber())
+    {
+        const std::size_t size = std::min(name.size(), sizeof self->name - 1);
+        std::copy_n(name.begin(), size, self->name);
+        self->name[size] = '\0';
+    }
+}
+
 void yield()
 {
-    agent& running = agent::current();
-    if (!running.fiber_of())
+    zsync::detail::fiber* const self = running_fiber();
+    if (!self)
         return;
-    auto& self = static_cast<detail::fiber&>(running);
-    if (self.must_return_first()) [[unlikely]]
-        throw boost::system::system_error(self.may_wait(), "yield");
-    self.owner().yield();
-    self.cancellation().throw_if_unwinding();
+    if (self->must_return_first()) [[unlikely]]
+        throw system_error(self->may_wait(), "yield");
+    self->owner().yield();
+    self->cancellation().throw_if_unwinding();
 }
+
+void sleep_until(clock::time_point when)
+{
+    error_code ec;
+    sleep_until(when, ec);
+    if (ec)
+        throw system_error(ec, "sleep");
+}
+
+void sleep_until(clock::time_point when, error_code& ec)
+{
+    agent& running = agent::current();
+    ec = running.may_wait();
+    if (ec)
+        return;
+    if (running.cancellation().take())
+    {
+        ec = boost::asio::error::operation_aborted;
+        return;
+    }
+    if (!running.fiber_of())
+    {
+        std::this_thread::sleep_until(when);
+        return;
+    }
+    if (when > clock::now() && sleeper(static_cast<zsync::detail::fiber&>(running)).sleep_until(when))
+    {
+        running.cancellation().take();
+        ec = boost::asio::error::operation_aborted;
+    }
+    running.cancellation().throw_if_unwinding();
+}
+
+namespace detail
+{
+
+void introduce(id which, std::string_view name) noexcept
+{
+    running_fiber()->number = which;
+    set_name(name);
+}
+
+} // namespace detail
 
 } // namespace zsync::this_fiber

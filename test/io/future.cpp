@@ -5,7 +5,7 @@
 #include <zsync/fiber/fiber_context.hpp>
 #include <zsync/fiber/this_fiber.hpp>
 #include <zsync/io/async.hpp>
-#include <zsync/io/cancel_protection.hpp>
+#include <zsync/core/cancel_protection.hpp>
 
 #include "cells.hpp"
 #include "docs/examples/allocations.hpp"

@@ -2,7 +2,7 @@
 #include <zsync/io/task_set.hpp>
 
 #include <zsync/fiber/this_fiber.hpp>
-#include <zsync/io/cancel_protection.hpp>
+#include <zsync/core/cancel_protection.hpp>
 #include <zsync/io/run.hpp>
 
 #include "cells.hpp"

@@ -1,16 +1,88 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <boost/system/error_code.hpp>
+
+#include <chrono>
+#include <compare>
+#include <cstdint>
+#include <ostream>
+#include <string_view>
+
+// What runs, for itself: see also <zsync/core/cancel_protection.hpp> for its cancellation.
 namespace zsync::this_fiber
 {
 
+/// Names a fiber as long as the process runs. A value.
+class id
+{
+public:
+    /// Names no fiber.
+    constexpr id() noexcept = default;
+
+    /// A new one. Any thread; never blocks.
+    static id make() noexcept;
+
+    constexpr std::uint64_t number() const noexcept { return number_; }
+
+    friend constexpr bool operator==(id, id) noexcept = default;
+    friend constexpr auto operator<=>(id, id) noexcept = default;
+
+    friend std::ostream& operator<<(std::ostream& out, id which) { return out << which.number_; }
+
+private:
+    constexpr explicit id(std::uint64_t number) noexcept : number_(number) {}
+
+    std::uint64_t number_ = 0;
+};
+
 /// Says whether the calling code runs on a fiber. Never blocks.
 bool is_fiber() noexcept;
+
+/// Returns the running fiber's id; that of no fiber on a thread. Never blocks.
+id get_id() noexcept;
+
+/// Returns the name of the running fiber, empty if it was given none, or on a thread. Valid as long as the fiber runs
+/// and keeps the name. Never blocks.
+std::string_view name() noexcept;
+
+/// Names the running fiber: the first 31 characters count. Does nothing on a thread. Never blocks.
+void set_name(std::string_view name) noexcept;
 
 /// Lets what is ready run first. Suspends the fiber; does nothing on a thread. Not a cancellation point.
 ///
 /// @throws boost::system::system_error with resource_deadlock_would_occur below a handler that must return first: see
 /// agent::may_wait().
 void yield();
+
+/// Waits until a time. Suspends the fiber, or blocks the thread. A cancellation point.
+///
+/// @throws boost::system::system_error with operation_aborted if the task was asked to end; on a thread only if that
+///         was before. With resource_deadlock_would_occur as yield().
+void sleep_until(std::chrono::steady_clock::time_point when);
+
+/// The same with an error code.
+void sleep_until(std::chrono::steady_clock::time_point when, boost::system::error_code& ec);
+
+/// Waits for a time, at least. As sleep_until().
+template <class Rep, class Period>
+void sleep_for(const std::chrono::duration<Rep, Period>& time)
+{
+    sleep_until(std::chrono::steady_clock::now() + std::chrono::ceil<std::chrono::steady_clock::duration>(time));
+}
+
+template <class Rep, class Period>
+void sleep_for(const std::chrono::duration<Rep, Period>& time, boost::system::error_code& ec)
+{
+    sleep_until(std::chrono::steady_clock::now() + std::chrono::ceil<std::chrono::steady_clock::duration>(time), ec);
+}
+
+namespace detail
+{
+
+/// What a fiber that has an owner says first. Never blocks.
+void introduce(id which, std::string_view name) noexcept;
+
+} // namespace detail
 
 } // namespace zsync::this_fiber

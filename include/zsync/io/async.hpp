@@ -2,7 +2,7 @@
 #pragma once
 
 #include <zsync/core/error.hpp>
-#include <zsync/io/detail/task_fiber.hpp>
+#include <zsync/fiber/detail/child_fiber.hpp>
 #include <zsync/io/detail/task_function.hpp>
 #include <zsync/io/future.hpp>
 #include <zsync/io/io.hpp>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <zsync/io/detail/future_wait.hpp>
-#include <zsync/io/detail/task.hpp>
+#include <zsync/fiber/detail/child_task.hpp>
 
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/error.hpp>

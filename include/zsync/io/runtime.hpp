@@ -2,7 +2,7 @@
 #pragma once
 
 #include <zsync/fiber/fiber_options.hpp>
-#include <zsync/io/detail/task_outcome.hpp>
+#include <zsync/fiber/detail/task_outcome.hpp>
 #include <zsync/io/io.hpp>
 #include <zsync/io/model.hpp>
 

@@ -4,6 +4,7 @@
 #include <zsync/core/agent.hpp>
 #include <zsync/core/work_item.hpp>
 #include <zsync/fiber/detail/stack_switch.hpp>
+#include <zsync/fiber/this_fiber.hpp>
 
 #include <chrono>
 
@@ -52,6 +53,8 @@ public:
     bool scheduled = false;  // by its schedule function, and not resumed yet
     bool is_loop = false;    // runs items, and may be waiting in one
     bool kept = false;       // stays where it is when it has ended, until fiber_loop::release()
+    this_fiber::id number;   // none: nobody has asked yet
+    char name[32];           // ends with a zero
 
 private:
     void wait(waiter& w) noexcept override;

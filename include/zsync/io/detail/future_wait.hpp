@@ -3,7 +3,7 @@
 
 #include <zsync/core/detail/forget_cancellation.hpp>
 #include <zsync/core/loop_executor.hpp>
-#include <zsync/io/detail/task.hpp>
+#include <zsync/fiber/detail/child_task.hpp>
 
 #include <boost/asio/associated_allocator.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
@@ -24,12 +24,6 @@ class future;
 
 namespace detail
 {
-
-/// After a wait for a task: delivers the waiting task's request if the result is its answer.
-void settle_request(const std::exception_ptr& failure);
-
-/// Asks a task to end and waits for it, protected. Ends the process if the agent may not wait.
-void cancel_and_join(child_task& which) noexcept;
 
 template <class R>
 struct future_signature_of

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <zsync/io/future.hpp>
+#include <zsync/fiber/detail/child_task.hpp>
 
+#include <zsync/core/cancel_protection.hpp>
 #include <zsync/core/use_await.hpp>
-#include <zsync/io/cancel_protection.hpp>
 
+#include <boost/system/errc.hpp>
 #include <boost/system/system_error.hpp>
 
 #include <utility>
@@ -82,8 +83,11 @@ void child_task::join()
     agent& self = agent::current();
     if (is_done())
         return;
-    if (const auto refusal = self.may_wait()) [[unlikely]]
-        throw boost::system::system_error(refusal, "future");
+    boost::system::error_code refusal = self.may_wait();
+    if (loop_.running_here() && child_ == &self)
+        refusal = make_error_code(boost::system::errc::resource_deadlock_would_occur);
+    if (refusal) [[unlikely]]
+        throw boost::system::system_error(refusal, "join");
     joining(*this, self).wait();
 }
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <zsync/fiber/detail/fiber_loop.hpp>
-#include <zsync/io/detail/task.hpp>
+#include <zsync/fiber/detail/child_task.hpp>
 
 #include <new>
 #include <optional>

@@ -4,12 +4,14 @@
 #include <zsync/core/agent.hpp>
 #include <zsync/core/loop.hpp>
 #include <zsync/core/work_item.hpp>
-#include <zsync/io/detail/task_outcome.hpp>
+#include <zsync/fiber/detail/task_outcome.hpp>
 
 #include <boost/assert.hpp>
 #include <boost/system/error_code.hpp>
 
 #include <atomic>
+#include <exception>
+#include <utility>
 
 namespace zsync::detail
 {
@@ -31,7 +33,7 @@ private:
     child_task* observed_ = nullptr;
 };
 
-/// A function that runs on a fiber of its own, as its owner (a future, a set) sees it.
+/// A function that runs on a fiber of its own, as its owner (a fiber handle, a future, a set) sees it.
 ///
 /// It stays until the fiber has ended and the owner has released it. Where a function does not say otherwise it is for
 /// the loop's thread.
@@ -50,7 +52,7 @@ public:
     void request_cancel(boost::system::error_code reason) noexcept;
 
     /// Waits until the task has ended, as whatever is running: any thread. A request of the waiting agent goes on to
-    /// the task. @throws boost::system::system_error if the agent may not wait.
+    /// the task. @throws boost::system::system_error if the agent may not wait, or is the task.
     void join();
 
     /// Has the observer told once the task has ended: at once, if it has. One observer at a time. Any thread.
@@ -117,6 +119,12 @@ protected:
     using child_task::child_task;
     ~task_state() = default;
 };
+
+/// After a wait for a task: delivers the waiting task's request if the result is its answer.
+void settle_request(const std::exception_ptr& failure);
+
+/// Asks a task to end and waits for it, protected. Ends the process if the agent may not wait.
+void cancel_and_join(child_task& which) noexcept;
 
 /// Runs a function now, for a task: nothing leaves it but its outcome.
 template <class Result, class Function>

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <zsync/fiber/detail/child_fiber.hpp>
+#include <zsync/fiber/fiber_context.hpp>
+#include <zsync/fiber/this_fiber.hpp>
+
+#include <boost/asio/error.hpp>
+#include <boost/system/error_code.hpp>
+
+#include <concepts>
+#include <new>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+namespace zsync
+{
+
+/// What a fiber begins with.
+struct fiber_attributes
+{
+    /// What this_fiber::name() returns there: its first 31 characters.
+    std::string name{};
+};
+
+/// Owns a fiber that runs a function, as std::jthread owns a thread: joins it, or cancels and joins it.
+///
+/// @par Thread safety
+/// Distinct objects: safe. One object: one thread at a time, but request_cancel() and is_done() may be called by others
+/// while one waits. It may be made, and waited for, on any thread; off the context's thread somebody has to run that.
+///
+/// @par Lifetime
+/// It must not outlive the context, whose destructor unwinds the fiber.
+///
+/// @code
+/// zsync::fiber worker(ctx, {.name = "worker"}, [&] { copy(from, to); });
+/// ...
+/// worker.join(); // throws what copy() has thrown
+/// @endcode
+class [[nodiscard]] fiber
+{
+public:
+    /// Owns nothing.
+    fiber() noexcept = default;
+
+    /// Starts `function()` on a fiber of its own, soon. Its result is dropped. Never blocks.
+    /// @throws std::bad_alloc; what moving the function throws. Then nothing was started.
+    template <class Function>
+        requires std::invocable<std::decay_t<Function>>
+    fiber(fiber_context& on, Function&& function) : fiber(on, fiber_attributes(), std::forward<Function>(function))
+    {
+    }
+
+    template <class Function>
+        requires std::invocable<std::decay_t<Function>>
+    fiber(fiber_context& on, fiber_attributes attributes, Function&& function) : id_(this_fiber::id::make())
+    {
+        auto named = [id = id_, name = std::move(attributes.name),
+                      function = std::decay_t<Function>(std::forward<Function>(function))]() mutable
+        {
+            this_fiber::detail::introduce(id, name);
+            static_cast<void>(std::move(function)());
+        };
+        task_ = zsync::detail::start_fiber(on.loop(), named);
+        if (!task_)
+            throw std::bad_alloc();
+    }
+
+    fiber(fiber&& other) noexcept : task_(std::exchange(other.task_, nullptr)), id_(std::exchange(other.id_, {})) {}
+
+    /// First cancels and joins what it owns, as the destructor does.
+    fiber& operator=(fiber&& other) noexcept
+    {
+        if (this != &other)
+        {
+            abandon();
+            task_ = std::exchange(other.task_, nullptr);
+            id_ = std::exchange(other.id_, {});
+        }
+        return *this;
+    }
+
+    /// Cancels the fiber and waits for its end, protected from the cancellation of its own task; what it throws is
+    /// dropped. Suspends the fiber, or blocks the thread. Where nothing may wait (below a handler of a stock object that
+    /// runs inline), a fiber that has not ended leaves no way out: the process is ended, as by std::thread's destructor.
+    ~fiber() { abandon(); }
+
+    /// Says whether it owns a fiber. Never blocks.
+    bool joinable() const noexcept { return task_ != nullptr; }
+
+    /// Says whether the function has ended: join() does not wait then. Never blocks.
+    bool is_done() const noexcept { return !task_ || task_->is_done(); }
+
+    /// What this_fiber::get_id() returns there. Never blocks.
+    this_fiber::id get_id() const noexcept { return id_; }
+
+    /// Asks the fiber to end: its next cancellation point ends with operation_aborted. Once; does not wait, never
+    /// blocks.
+    void request_cancel(boost::system::error_code reason = boost::asio::error::operation_aborted) const noexcept
+    {
+        if (task_)
+            task_->request_cancel(reason);
+    }
+
+    /// Waits for the fiber's end. Suspends the fiber, or blocks the thread. Requires joinable(); not so afterwards.
+    ///
+    /// A cancellation point: a request of the waiting task goes on to the fiber, for whose end it waits all the same. If
+    /// that ends with operation_aborted the request has been delivered; else it stays pending.
+    ///
+    /// @throws what the function has thrown; system_error with resource_deadlock_would_occur where nothing may wait, and
+    ///         in the fiber itself: then it is joinable as before.
+    void join();
+
+    /// The same with the code of a system_error, or success. Other exceptions are thrown.
+    void join(boost::system::error_code& ec);
+
+    /// Lets the fiber go on by itself. What it throws is dropped.
+    void detach() noexcept;
+
+    void swap(fiber& other) noexcept
+    {
+        std::swap(task_, other.task_);
+        std::swap(id_, other.id_);
+    }
+
+private:
+    void abandon() noexcept;
+
+    zsync::detail::task_state<void>* task_ = nullptr;
+    this_fiber::id id_;
+};
+
+} // namespace zsync
