@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <zsync/io/task_set.hpp>
 
-#include <zsync/core/use_await.hpp>
 #include <zsync/core/cancel_protection.hpp>
+#include <zsync/core/use_await.hpp>
 #include <zsync/io/detail/task_shutdown.hpp>
 
 #include <boost/assert.hpp>

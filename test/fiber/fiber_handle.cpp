@@ -65,8 +65,8 @@ public:
     fiber_context context;
 
 private:
-    using executor = decltype(asio::prefer(std::declval<zsync::loop_executor>(),
-                                           asio::execution::outstanding_work.tracked));
+    using executor =
+        decltype(asio::prefer(std::declval<zsync::loop_executor>(), asio::execution::outstanding_work.tracked));
     std::optional<executor> work_{asio::prefer(context.get_executor(), asio::execution::outstanding_work.tracked)};
     std::thread thread_{[this] { context.run(); }};
 };

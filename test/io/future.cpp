@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <zsync/io/future.hpp>
 
+#include <zsync/core/cancel_protection.hpp>
 #include <zsync/core/detail/sanitizers.hpp>
 #include <zsync/fiber/fiber_context.hpp>
 #include <zsync/fiber/this_fiber.hpp>
 #include <zsync/io/async.hpp>
-#include <zsync/core/cancel_protection.hpp>
 
 #include "cells.hpp"
 #include "docs/examples/allocations.hpp"

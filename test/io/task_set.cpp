@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <zsync/io/task_set.hpp>
 
-#include <zsync/fiber/this_fiber.hpp>
 #include <zsync/core/cancel_protection.hpp>
+#include <zsync/fiber/this_fiber.hpp>
 #include <zsync/io/run.hpp>
 
 #include "cells.hpp"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <zsync/io/detail/future_wait.hpp>
 #include <zsync/fiber/detail/child_task.hpp>
+#include <zsync/io/detail/future_wait.hpp>
 
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/error.hpp>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <zsync/fiber/fiber_options.hpp>
 #include <zsync/fiber/detail/task_outcome.hpp>
+#include <zsync/fiber/fiber_options.hpp>
 #include <zsync/io/io.hpp>
 #include <zsync/io/model.hpp>
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <zsync/fiber/detail/fiber_loop.hpp>
 #include <zsync/fiber/detail/child_task.hpp>
+#include <zsync/fiber/detail/fiber_loop.hpp>
 
 #include <new>
 #include <optional>
