@@ -8,7 +8,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <thread>
+#include <utility>
 
 namespace zsync::this_fiber
 {
@@ -26,49 +26,30 @@ zsync::detail::fiber* running_fiber() noexcept
     return running.fiber_of() ? static_cast<zsync::detail::fiber*>(&running) : nullptr;
 }
 
-/// A fiber that waits for a time. Ends once: by its timer or by a request, both on its loop's thread.
+/// A wait for nothing but the time, which a request ends.
 class sleeper final : task_cancellation::wait
 {
 public:
-    explicit sleeper(zsync::detail::fiber& self) noexcept : waiter_(self) {}
+    explicit sleeper(agent& self) noexcept : waiter_(self) {}
 
-    /// Returns true if a request has ended it.
-    bool sleep_until(clock::time_point when)
+    /// Returns false if a request has ended it.
+    bool sleep_until(clock::time_point when) noexcept
     {
         task_cancellation& cancellation = waiter_.owner().cancellation();
-        timer_wheel& timers = *waiter_.owner().fiber_of()->timers();
-        timer_.of = this;
-        timer_.expired = [](loop_timer& expired) noexcept { static_cast<timer&>(expired).of->end(); };
-        timers.insert(timer_, when);
         cancellation.begin(*this);
-        waiter_.wait();
+        static_cast<void>(waiter_.wait_until(when));
         cancellation.end();
-        if (timer_.linked())
-            timers.cancel(timer_);
-        return interrupted_;
+        return !interrupted_;
     }
 
 private:
-    struct timer : loop_timer
+    void interrupt() noexcept override
     {
-        sleeper* of;
-    };
-
-    void end() noexcept
-    {
-        if (!std::exchange(ended_, true))
+        if (!std::exchange(interrupted_, true))
             waiter_.notify();
     }
 
-    void interrupt() noexcept override
-    {
-        interrupted_ = interrupted_ || !ended_;
-        end();
-    }
-
     waiter waiter_;
-    timer timer_;
-    bool ended_ = false;
     bool interrupted_ = false;
 };
 
@@ -141,12 +122,7 @@ void sleep_until(clock::time_point when, error_code& ec)
         ec = boost::asio::error::operation_aborted;
         return;
     }
-    if (!running.fiber_of())
-    {
-        std::this_thread::sleep_until(when);
-        return;
-    }
-    if (when > clock::now() && sleeper(static_cast<zsync::detail::fiber&>(running)).sleep_until(when))
+    if (when > clock::now() && !sleeper(running).sleep_until(when))
     {
         running.cancellation().take();
         ec = boost::asio::error::operation_aborted;
