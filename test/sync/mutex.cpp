@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <zsync/sync/mutex.hpp>
 
+#include <zsync/core/detail/sanitizers.hpp>
 #include <zsync/core/use_await.hpp>
 
 #include "docs/examples/allocations.hpp"
@@ -167,7 +168,8 @@ BOOST_AUTO_TEST_CASE(a_wait_allocates_nothing)
             asio::detached);
     test::run_all(ctx);
     BOOST_TEST(turns == 200);
-    BOOST_TEST(allocated == 0u);
+    if (!ZSYNC_HAS_ASAN) // which recycles nothing, to see each use after the free: here, of what is posted
+        BOOST_TEST(allocated == 0u);
 }
 
 BOOST_AUTO_TEST_CASE(fibers_threads_and_handlers_exclude_each_other)

@@ -37,6 +37,8 @@ private:
         run_for(this->outcome, owner().ending(), std::move(function_));
         function_.~Function();
         this->finish();
+        if (released_) // perhaps before there was a result
+            this->outcome.reset();
         owner().end(*this);
     }
 
@@ -44,9 +46,11 @@ private:
     void free() noexcept override
     {
         this->outcome.reset();
+        released_ = true;
         owner().release(*this);
     }
 
+    bool released_ = false;
     union
     {
         Function function_;
