@@ -284,8 +284,8 @@ void blocking_loop::leave() noexcept
 // Runs what is ready, but no more than `most`, and nothing more once the waiter is done, or, without one, after stop().
 std::size_t blocking_loop::run_ready(std::size_t most, const waiter* awaited)
 {
-    tell_followers();
     engine_.turn(std::chrono::microseconds(0), nullptr);
+    tell_followers(); // of what the turn has completed: nothing may be left to be told when the leader sleeps
     {
         const lock held(mutex_);
         while (work_item* const item = incoming_.pop())
@@ -296,6 +296,7 @@ std::size_t blocking_loop::run_ready(std::size_t most, const waiter* awaited)
     {
         ++ran;
         run_item(*ready_.pop());
+        tell_followers(); // the next item may wait for what they do then
     }
     return ran;
 }

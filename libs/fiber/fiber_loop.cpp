@@ -437,9 +437,9 @@ void fiber_loop::unwind_all() noexcept
 void fiber_loop::cancel_fibers(boost::system::error_code reason) noexcept
 {
     for (fiber* each = alive_fibers_; each; each = each->next)
-        each->cancellation().request(reason);
+        each->cancellation().request_again(reason);
     for (fiber* each = waiting_; each; each = each->next)
-        each->cancellation().request(reason);
+        each->cancellation().request_again(reason);
 }
 
 void fiber_loop::end_fibers() noexcept

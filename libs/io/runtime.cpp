@@ -11,7 +11,9 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <cstddef>
 #include <exception>
+#include <mutex>
 #include <optional>
 #include <thread>
 
@@ -23,18 +25,43 @@ namespace zsync
 namespace
 {
 
-/// What a signal did before, and will do again.
-class former_action
+struct kept_actions
+{
+    std::mutex mutex;
+    std::size_t users = 0;
+    struct ::sigaction interrupt = {};
+    struct ::sigaction terminate = {};
+};
+
+constinit kept_actions kept;
+
+/// What the signals did before, and will do again. They are the process's: of several runtimes at once, on their threads,
+/// the first keeps the actions and the last to end restores them.
+class former_actions
 {
 public:
-    explicit former_action(int number) noexcept : number_(number) { ::sigaction(number, nullptr, &action_); }
-    ~former_action() { ::sigaction(number_, &action_, nullptr); }
-    former_action(const former_action&) = delete;
-    former_action& operator=(const former_action&) = delete;
+    former_actions() noexcept
+    {
+        const std::lock_guard held(kept.mutex);
+        if (kept.users++ == 0)
+        {
+            ::sigaction(SIGINT, nullptr, &kept.interrupt);
+            ::sigaction(SIGTERM, nullptr, &kept.terminate);
+        }
+    }
 
-private:
-    const int number_;
-    struct ::sigaction action_ = {};
+    ~former_actions()
+    {
+        const std::lock_guard held(kept.mutex);
+        if (--kept.users == 0)
+        {
+            ::sigaction(SIGTERM, &kept.terminate, nullptr);
+            ::sigaction(SIGINT, &kept.interrupt, nullptr);
+        }
+    }
+
+    former_actions(const former_actions&) = delete;
+    former_actions& operator=(const former_actions&) = delete;
 };
 
 /// The signals that end a program, as long as it lives.
@@ -47,8 +74,7 @@ public:
     }
 
 private:
-    const former_action interrupt_{SIGINT};
-    const former_action terminate_{SIGTERM};
+    const former_actions restored_;
 
 public:
     boost::asio::signal_set signals;
@@ -69,9 +95,17 @@ public:
             });
     }
 
+    /// The signal may have come before the root could be told.
+    void root_started() noexcept
+    {
+        if (begun_)
+            root_->cancellation().request(detail::shutdown_reason);
+    }
+
 private:
     void begin()
     {
+        begun_ = true;
         if (root_)
             root_->cancellation().request(detail::shutdown_reason);
         deadline_.expires_after(patience_);
@@ -102,6 +136,7 @@ private:
     const std::chrono::steady_clock::duration patience_;
     ending_signals ending_;
     boost::asio::steady_timer deadline_;
+    bool begun_ = false;
 };
 
 /// Waits for a signal on a thread of its own, and turns it into a request.
@@ -172,6 +207,8 @@ void runtime::run_green(root_function root, const void* call) const
         [&]
         {
             running = &agent::current();
+            if (shutdown)
+                shutdown->root_started();
             root(call, io(context));
         },
         [&](std::exception_ptr reason) // of a root that could not be started: it keeps its own errors

@@ -49,6 +49,16 @@ public:
         return true;
     }
 
+    /// Makes the request whether there has been one or not, even if that has been delivered: this one is delivered, too.
+    void request_again(boost::system::error_code reason) noexcept
+    {
+        requested_ = true;
+        reason_ = reason;
+        delivered_ = false;
+        if (waiting_ && due())
+            waiting_->interrupt();
+    }
+
     /// Makes every point end at once from here on, with fiber_unwind thrown from it (outside destructors of frames that
     /// unwind already). For a context that is being destroyed; protection defers it likewise.
     void request_unwind() noexcept

@@ -26,6 +26,7 @@ using spawn_signature = typename detail::task_result<std::invoke_result_t<Functi
 ///
 /// Cancellation: each type of the token's slot makes a request of the fiber's task_cancellation: it is delivered once,
 /// as operation_aborted, from what the fiber waits in, or waits in next. What the function makes of that, it returns.
+/// The signal may be emitted on any thread, if not at the same time as the handler runs, as always in Asio.
 ///
 /// If the context is destroyed first, the fiber unwinds, and the handler is destroyed, not called.
 ///

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <zsync/core/cancel_protection.hpp>
 #include <zsync/fiber/detail/child_task.hpp>
 #include <zsync/io/detail/future_wait.hpp>
 
@@ -114,6 +115,7 @@ public:
 
     /// Asks the function to end, waits for that, and returns its result or throws. Not a cancellation point: requests
     /// of the calling task are deferred. Suspends the fiber, or blocks the thread.
+    /// @throws system_error with resource_deadlock_would_occur where nothing may wait, and in the function itself.
     std::add_lvalue_reference_t<R> cancel() & { return cancelled().get(); }
     R cancel() && { return std::move(cancelled()).get(); }
 
@@ -153,7 +155,11 @@ private:
     {
         BOOST_ASSERT(valid());
         if (task_)
-            detail::cancel_and_join(*task_);
+        {
+            const cancel_protection protect;
+            task_->request_cancel(boost::asio::error::operation_aborted);
+            task_->join();
+        }
         return outcome();
     }
 

@@ -126,7 +126,7 @@ public:
     /// when no thread runs the loop any more.
     void release(fiber& held) noexcept;
 
-    /// Makes a cancellation request of every fiber there is.
+    /// Makes a cancellation request of every fiber there is, also of those that have had one.
     void cancel_fibers(boost::system::error_code reason) noexcept;
 
     fiber& running() const noexcept { return static_cast<fiber&>(*current_); }

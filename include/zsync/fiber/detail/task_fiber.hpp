@@ -4,6 +4,7 @@
 #include <zsync/core/detail/forget_cancellation.hpp>
 #include <zsync/core/loop_executor.hpp>
 #include <zsync/fiber/detail/fiber_loop.hpp>
+#include <zsync/fiber/detail/slot_request.hpp>
 
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
@@ -124,19 +125,15 @@ public:
     template <class F>
     task_fiber(fiber_loop& owner, stack_view stack, std::byte* top, const asio_call_stacks& calls,
                const Executor& executor, F&& function, Handler&& handler, handler_work<Handler, Executor>&& work,
-               bool cancelled)
+               slot_request_owner&& request)
         : fiber(
               owner, stack, top, [](execution& self) noexcept { static_cast<task_fiber&>(self).run_function(); },
               calls),
-          parts_{executor, std::forward<F>(function), std::move(handler), std::move(work)}
+          parts_{executor, std::forward<F>(function), std::move(handler), std::move(work), std::move(request)}
     {
         if constexpr (!std::is_same_v<Executor, loop_executor>)
             schedule = &task_fiber::schedule_slice;
-        if (cancelled)
-            cancellation().request();
-        auto slot = boost::asio::get_associated_cancellation_slot(parts_.handler);
-        if (slot.is_connected())
-            slot.assign([this](boost::asio::cancellation_type) { cancellation().request(); });
+        parts_.request.attach(*this);
     }
 
     ~task_fiber() {} // run_function() destroys the parts
@@ -148,6 +145,7 @@ private:
         Function function;
         Handler handler;
         handler_work<Handler, Executor> work;
+        slot_request_owner request;
     };
 
     void run_function() noexcept
@@ -192,20 +190,19 @@ private:
         // slot's signal may be gone.
         if (owner().ending())
             return;
-        clear_slot();
+        parts_.request.end();
         complete(std::move(result));
-    }
-
-    void clear_slot() noexcept
-    {
-        forget_cancellation(boost::asio::get_associated_cancellation_slot(parts_.handler));
     }
 
     void complete(result_type result)
     {
         boost::asio::dispatch(parts_.work.get_executor(),
                               [result = std::move(result), handler = std::move(parts_.handler)]() mutable
-                              { result.deliver(std::move(handler)); });
+                              {
+                                  // On the handler's executor, where cancelling is the user's to serialize with this.
+                                  forget_cancellation(boost::asio::get_associated_cancellation_slot(handler));
+                                  result.deliver(std::move(handler));
+                              });
     }
 
     // One slice: it ends when the fiber waits again, and so does its hold on the strand.
@@ -245,7 +242,8 @@ public:
         if (owner.running_here())
         {
             auto work = work_of(handler, executor_);
-            start(executor_, std::forward<Function>(function), handler, std::move(work), false);
+            slot_request_owner request(owner, handler);
+            start(executor_, std::forward<Function>(function), handler, std::move(work), std::move(request));
             return;
         }
         owner.post(*new message<std::decay_t<Function>, std::decay_t<Handler>>(
@@ -253,7 +251,7 @@ public:
     }
 
 private:
-    // On its way to the loop's thread. A request to cancel may come first.
+    // On its way to the loop's thread.
     template <class Function, class Handler>
     struct message final : work_item
     {
@@ -262,30 +260,28 @@ private:
             : executor(to),
               function(std::forward<F>(from)),
               handler(std::forward<H>(then)),
-              work(work_of(handler, executor))
+              work(work_of(handler, executor)),
+              request(loop_of(executor), handler)
         {
             run = [](work_item& item, bool invoke)
             {
                 const std::unique_ptr<message> self(static_cast<message*>(&item));
                 if (invoke)
                     start(self->executor, std::move(self->function), self->handler, std::move(self->work),
-                          self->cancelled);
+                          std::move(self->request));
             };
-            auto slot = boost::asio::get_associated_cancellation_slot(handler);
-            if (slot.is_connected())
-                slot.assign([this](boost::asio::cancellation_type) { cancelled = true; });
         }
 
         Executor executor;
         Function function;
         Handler handler;
         handler_work<Handler, Executor> work;
-        bool cancelled = false;
+        slot_request_owner request;
     };
 
     template <class Function, class Handler>
     static void start(const Executor& executor, Function&& function, Handler& handler,
-                      handler_work<Handler, Executor>&& work, bool cancelled)
+                      handler_work<Handler, Executor>&& work, slot_request_owner&& request)
     {
         fiber_loop& owner = loop_of(executor);
         using task = task_fiber<std::decay_t<Function>, Handler, Executor>;
@@ -298,16 +294,18 @@ private:
         {
             task_result<std::invoke_result_t<std::decay_t<Function>>> result;
             result.failure = std::current_exception();
-            auto slot = boost::asio::get_associated_cancellation_slot(handler);
-            if (slot.is_connected())
-                slot.clear();
-            boost::asio::post(work.get_executor(), [result = std::move(result), handler = std::move(handler)]() mutable
-                              { result.deliver(std::move(handler)); });
+            request.end();
+            boost::asio::post(work.get_executor(),
+                              [result = std::move(result), handler = std::move(handler)]() mutable
+                              {
+                                  forget_cancellation(boost::asio::get_associated_cancellation_slot(handler));
+                                  result.deliver(std::move(handler));
+                              });
             return;
         }
         owner
             .template make_fiber<task>(stack, executor, std::forward<Function>(function), std::move(handler),
-                                       std::move(work), cancelled)
+                                       std::move(work), std::move(request))
             .ready();
     }
 

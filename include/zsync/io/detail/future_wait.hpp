@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <zsync/core/cancellation.hpp>
 #include <zsync/core/detail/forget_cancellation.hpp>
 #include <zsync/core/loop_executor.hpp>
 #include <zsync/fiber/detail/child_task.hpp>
@@ -13,6 +14,7 @@
 
 #include <exception>
 #include <memory>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -79,14 +81,26 @@ class future_wait final : public task_observer
 public:
     static void start(loop& on, Handler&& handler, future<R>&& awaited)
     {
+        // What may throw comes first: the future is then still the caller's.
+        child_task* const waited_for = future_access<R>::task_of(awaited);
+        std::optional<cancellation_source> source;
+        if (auto slot = boost::asio::get_associated_cancellation_slot(handler); waited_for && slot.is_connected())
+            source.emplace().connect(slot);
         allocator memory(boost::asio::get_associated_allocator(handler));
         future_wait* const self = traits::allocate(memory, 1);
-        new (self) future_wait(on, std::move(handler), std::move(awaited));
-        child_task* const waited_for = future_access<R>::task_of(self->future_);
+        try
+        {
+            new (self) future_wait(on, std::move(handler), std::move(awaited));
+        }
+        catch (...)
+        {
+            traits::deallocate(memory, self, 1);
+            throw;
+        }
         if (!waited_for)
             return self->complete();
-        if (auto slot = boost::asio::get_associated_cancellation_slot(self->handler_); slot.is_connected())
-            slot.assign([self](boost::asio::cancellation_type) { self->future_.request_cancel(); });
+        if (source)
+            self->on_request_.emplace(source->token(), request{waited_for});
         waited_for->observe(*self);
     }
 
@@ -98,13 +112,20 @@ private:
     {
     }
 
+    // The slot's handler has the source, not this: its signal may be emitted on another thread than the loop's.
+    struct request
+    {
+        child_task* of;
+        void operator()() const noexcept { of->request_cancel(boost::asio::error::operation_aborted); }
+    };
+
     void ended(child_task&) noexcept override { complete(); }
 
     // Ends the process if there is no memory to queue the handler with: there is nobody left to be told.
     void complete() noexcept
     {
         allocator memory(boost::asio::get_associated_allocator(handler_));
-        forget_cancellation(boost::asio::get_associated_cancellation_slot(handler_));
+        on_request_.reset();
         Handler handler(std::move(handler_));
         task_outcome<R> outcome(std::move(future_access<R>::outcome_of(future_)));
         const auto work = std::move(work_);
@@ -113,6 +134,8 @@ private:
         boost::asio::post(work.get_executor(),
                           [outcome = std::move(outcome), handler = std::move(handler)]() mutable
                           {
+                              // Here, where cancelling is the user's to serialize with this.
+                              forget_cancellation(boost::asio::get_associated_cancellation_slot(handler));
                               std::exception_ptr failure = outcome.failure();
                               if constexpr (std::is_void_v<R>)
                                   std::move(handler)(std::move(failure));
@@ -126,6 +149,7 @@ private:
     boost::asio::executor_work_guard<executor_type> work_;
     Handler handler_;
     future<R> future_;
+    std::optional<cancellation_callback<request>> on_request_;
 };
 
 class initiate_future_wait

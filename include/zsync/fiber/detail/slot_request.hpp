@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <zsync/core/agent.hpp>
+#include <zsync/core/detail/recycling_allocator.hpp>
+#include <zsync/core/loop.hpp>
+#include <zsync/core/work_item.hpp>
+
+#include <boost/asio/associated_cancellation_slot.hpp>
+
+#include <memory>
+#include <mutex>
+#include <utility>
+
+namespace zsync::detail
+{
+
+/// Carries the request of a slot's signal, which is emitted where the handler belongs, to a fiber, whose cancellation is
+/// for its loop's thread. Shared by the slot's handler, the fiber's owner, and the item on its way to the loop.
+class slot_request : private work_item
+{
+public:
+    explicit slot_request(loop& home) noexcept : loop_(home) {}
+
+    /// Makes the request, once. Any thread; `self` is a reference to this.
+    void emit(const std::shared_ptr<slot_request>& self) noexcept
+    {
+        {
+            const std::lock_guard held(mutex_);
+            if (over_ || std::exchange(emitted_, true))
+                return;
+            if (!loop_.running_here())
+            {
+                underway_ = self;
+                run = [](work_item& item, bool)
+                {
+                    const auto arrived = std::move(static_cast<slot_request&>(item).underway_);
+                    arrived->deliver();
+                };
+                loop_.post(*this); // under the lock: the loop may go once the fiber is over
+                return;
+            }
+        }
+        deliver();
+    }
+
+    /// There is a fiber now. On the loop's thread.
+    void attach(agent& fiber) noexcept
+    {
+        fiber_ = &fiber;
+        if (early_)
+            fiber.cancellation().request();
+    }
+
+    /// There will be no more requests. Any thread, as long as the loop's is not delivering one.
+    void end() noexcept
+    {
+        const std::lock_guard held(mutex_);
+        over_ = true;
+        fiber_ = nullptr;
+    }
+
+private:
+    void deliver() noexcept
+    {
+        if (fiber_)
+            fiber_->cancellation().request();
+        else
+            early_ = true;
+    }
+
+    loop& loop_;
+    std::mutex mutex_; // guards `over_` and `emitted_`; the others are the loop's
+    bool over_ = false;
+    bool emitted_ = false;
+    bool early_ = false;
+    agent* fiber_ = nullptr;
+    std::shared_ptr<slot_request> underway_; // itself, while it is queued
+};
+
+/// The owner's share: no request comes after it.
+class slot_request_owner
+{
+public:
+    /// Installs itself in the handler's slot, if that is connected. Allocates then.
+    template <class Handler>
+    slot_request_owner(loop& home, const Handler& handler)
+    {
+        auto slot = boost::asio::get_associated_cancellation_slot(handler);
+        if (!slot.is_connected())
+            return;
+        request_ = std::allocate_shared<slot_request>(recycling_allocator<slot_request>(), home);
+        slot.assign(
+            [request = request_](boost::asio::cancellation_type)
+            {
+                const auto alive = request; // the slot may be cleared meanwhile
+                alive->emit(alive);
+            });
+    }
+
+    slot_request_owner(slot_request_owner&& other) noexcept = default;
+    slot_request_owner& operator=(slot_request_owner&&) = delete;
+
+    ~slot_request_owner() { end(); }
+
+    void attach(agent& fiber) noexcept
+    {
+        if (request_)
+            request_->attach(fiber);
+    }
+
+    void end() noexcept
+    {
+        if (request_)
+            std::exchange(request_, nullptr)->end();
+    }
+
+private:
+    std::shared_ptr<slot_request> request_;
+};
+
+} // namespace zsync::detail
