@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <zsync/file/pipe.hpp>
 
+#include <zsync/blocking/blocking_context.hpp>
+#include <zsync/core/use_await.hpp>
+
 #include "support/contexts.hpp"
 #include "support/descriptors.hpp"
 
@@ -10,7 +13,9 @@
 #include <array>
 #include <csignal>
 #include <memory>
+#include <optional>
 #include <string>
+#include <thread>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -179,6 +184,25 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_duplicate_has_a_number_of_its_own, Context, test
     copy.close();
     BOOST_TEST(::fcntl(ends.first.get(), F_GETFD) >= 0);
     BOOST_CHECK_THROW(zsync::duplicate_pipe(context.executor(), -1), boost::system::system_error);
+}
+
+// The turn of the one completes what the other waits for.
+BOOST_AUTO_TEST_CASE(one_thread_waits_while_another_runs_its_blocking_context)
+{
+    zsync::blocking_context ctx;
+    std::optional guard(asio::make_work_guard(ctx.get_executor()));
+    std::thread runner([&] { ctx.run(); });
+    auto [in, out] = zsync::make_pipe(ctx.get_executor());
+    std::size_t moved = 0;
+    for (int i = 0; i < 500; ++i)
+    {
+        char byte = 'x';
+        moved += out.async_write_some(asio::buffer(&byte, 1), zsync::use_await);
+        moved += in.async_read_some(asio::buffer(&byte, 1), zsync::use_await);
+    }
+    BOOST_TEST(moved == 1'000u);
+    guard.reset();
+    runner.join();
 }
 
 BOOST_AUTO_TEST_SUITE_END()
