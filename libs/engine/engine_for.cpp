@@ -1,12 +1,22 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <zsync/engine/engine_for.hpp>
 
-#include "guest_reactor.hpp"
+#include "guest_engine.hpp"
 
+#include <zsync/reactor/reactor_engine.hpp>
 #include <zsync/uring/detail/uring_service.hpp>
+#include <zsync/uring/uring_engine.hpp>
 
 namespace zsync
 {
+
+namespace
+{
+
+using guest_ring = detail::guest_engine<uring_engine>; // which attach() has made
+using guest_reactor = detail::guest_engine<reactor_engine>;
+
+} // namespace
 
 engine& engine_for(boost::asio::execution_context& context)
 {
@@ -23,7 +33,9 @@ io_place place_of(boost::asio::execution_context& context)
         boost::asio::use_service<detail::scheduler>(context).init_task();
         return {&context, &ring->engine(), nullptr};
     }
-    return {&context, &boost::asio::use_service<detail::guest_reactor>(context), nullptr};
+    if (boost::asio::has_service<guest_ring>(context))
+        return {&context, &boost::asio::use_service<guest_ring>(context), nullptr};
+    return {&context, &boost::asio::use_service<guest_reactor>(context), nullptr};
 }
 
 void try_sends(engine& io, int descriptor) noexcept
@@ -32,8 +44,10 @@ void try_sends(engine& io, int descriptor) noexcept
         ring->try_sends(descriptor);
     else if (auto* const reactor = dynamic_cast<reactor_engine*>(&io))
         reactor->try_sends(descriptor);
-    else if (auto* const guest = dynamic_cast<detail::guest_reactor*>(&io))
+    else if (auto* const guest = dynamic_cast<guest_reactor*>(&io))
         guest->try_sends(descriptor);
+    else if (auto* const guest_of_ring = dynamic_cast<guest_ring*>(&io))
+        guest_of_ring->try_sends(descriptor);
 }
 
 } // namespace zsync

@@ -58,6 +58,9 @@ public:
 
     bool is_open() const noexcept { return open_; }
 
+    /// The descriptor that is readable while completions are there.
+    int descriptor() const noexcept { return ring_.ring_fd; }
+
     /// Says whether it is open and this process's. What is not, in a child forked without notice, is not even mapped.
     bool is_here() const noexcept { return open_ && process_ == ::getpid(); }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <zsync/uring/uring_context.hpp>
 
-#include <zsync/platform/ring_probe.hpp>
+#include <utility>
 
 namespace zsync
 {
@@ -17,23 +17,10 @@ uring_context::uring_context(int concurrency_hint) : uring_context(uring_options
 uring_context::uring_context(const uring_options& options)
     : boost::asio::io_context(options.one_thread ? 1 : options.concurrency_hint), one_thread_(options.one_thread)
 {
-    try
-    {
-        auto made = std::make_unique<detail::uring_service>(*this, options);
-        boost::asio::add_service(*this, made.get());
-        service_ = made.release();
-        detail::replace_task(boost::asio::use_service<detail::scheduler>(*this),
-                             [](boost::asio::execution_context& self) -> detail::scheduler_task*
-                             { return &boost::asio::use_service<detail::uring_service>(self); });
-        why_ = "a ring could be set up";
-    }
-    catch (const boost::system::system_error& failure)
-    {
-        if (options.require_ring)
-            throw;
-        ring_error_ = failure.code();
-        why_ = explain_ring_error(failure.code());
-    }
+    detail::uring_service::installed made = detail::uring_service::install(*this, options);
+    service_ = made.service;
+    ring_error_ = made.error;
+    why_ = std::move(made.why);
 }
 
 // Handlers are destroyed while this is still a uring_context: what they own may ask it.

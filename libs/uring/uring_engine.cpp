@@ -51,7 +51,8 @@ uring_engine::uring_engine(const uring_engine_options& options)
     : mutex_(options.locking),
       entries_(options.entries ? options.entries : 1),
       one_owner_(options.one_owner),
-      one_runner_(options.one_runner || options.one_owner)
+      one_runner_(options.one_runner || options.one_owner),
+      cooperative_(!options.several_runners)
 {
     renew_ring(mode());
     wake_descriptor_ = make_wake_descriptor();
@@ -234,6 +235,17 @@ std::size_t uring_engine::turn(std::optional<std::chrono::microseconds> timeout,
     if (!detail::is_passing(result))
         fail(from_errno(-result), "io_uring_enter");
     return delivered;
+}
+
+int uring_engine::descriptor() const noexcept
+{
+    return ring_->descriptor();
+}
+
+bool uring_engine::needs_turn() const noexcept
+{
+    const lock held(mutex_);
+    return !queued_.empty() || !to_cancel_.empty() || !finished_.empty();
 }
 
 void uring_engine::leave()

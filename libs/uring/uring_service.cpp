@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <zsync/uring/detail/uring_service.hpp>
 
+#include <zsync/platform/ring_probe.hpp>
 #include <zsync/uring/detail/asio_ops.hpp>
+
+#include <boost/system/system_error.hpp>
+
+#include <memory>
 
 #include <poll.h>
 
@@ -36,6 +41,28 @@ uring_service::uring_service(boost::asio::execution_context& context, const urin
     reactor_poll_.background = true;
     reactor_poll_.on_complete = [](operation& self, void*) noexcept { static_cast<reactor_poll&>(self).ready = true; };
     engine_.start(reactor_poll_);
+}
+
+uring_service::installed uring_service::install(boost::asio::io_context& context, const uring_options& options)
+{
+    if (uring_service* const there = find(context))
+        return {there, {}, "a ring could be set up"};
+    try
+    {
+        auto made = std::make_unique<uring_service>(context, options);
+        boost::asio::add_service(context, made.get());
+        uring_service* const service = made.release();
+        replace_task(service->scheduler_, *service,
+                     [](boost::asio::execution_context& self) -> scheduler_task*
+                     { return &boost::asio::use_service<uring_service>(self); });
+        return {service, {}, "a ring could be set up"};
+    }
+    catch (const boost::system::system_error& failure)
+    {
+        if (options.require_ring)
+            throw;
+        return {nullptr, failure.code(), explain_ring_error(failure.code())};
+    }
 }
 
 uring_service* uring_service::find(boost::asio::execution_context& context)

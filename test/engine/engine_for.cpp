@@ -5,6 +5,7 @@
 
 #include "support/contexts.hpp"
 #include "support/descriptors.hpp"
+#include "support/ping_pong.hpp"
 #include "support/process_state.hpp"
 
 #include <boost/asio.hpp>
@@ -20,56 +21,8 @@
 
 namespace asio = boost::asio;
 using boost::system::error_code;
+using test::ping_pong;
 using test::reply;
-
-namespace
-{
-
-/// Sends a byte to and fro `rounds` times, each side on its own stream.
-class ping_pong
-{
-public:
-    ping_pong(const asio::any_io_executor& executor, int rounds, std::atomic<int>& finished)
-        : strand_(asio::make_strand(executor)), rounds_(rounds), finished_(finished)
-    {
-        auto [a, b] = zsync::make_stream_pair(executor);
-        a_ = std::make_unique<zsync::stream>(std::move(a));
-        b_ = std::make_unique<zsync::stream>(std::move(b));
-    }
-
-    void start()
-    {
-        asio::post(strand_, [this] { next(); });
-    }
-
-private:
-    void next()
-    {
-        if (rounds_-- == 0)
-        {
-            ++finished_;
-            return;
-        }
-        a_->async_write_some(asio::buffer("x", 1), asio::bind_executor(strand_, [](error_code, std::size_t) {}));
-        b_->async_read_some(asio::buffer(data_), asio::bind_executor(strand_,
-                                                                     [this](error_code ec, std::size_t n)
-                                                                     {
-                                                                         if (!ec && n == 1)
-                                                                         {
-                                                                             std::swap(a_, b_);
-                                                                             next();
-                                                                         }
-                                                                     }));
-    }
-
-    asio::strand<asio::any_io_executor> strand_;
-    int rounds_;
-    std::atomic<int>& finished_;
-    std::unique_ptr<zsync::stream> a_, b_;
-    std::array<char, 1> data_;
-};
-
-} // namespace
 
 BOOST_AUTO_TEST_SUITE(engine_engine_for)
 

@@ -11,10 +11,11 @@ namespace zsync
 
 /// Returns the engine that performs the operations of a context's handles: the one place that chooses.
 ///
-/// A context of ours has its own: that of its loop; a uring_context's ring. Any other (io_context, thread_pool, a
-/// uring_context without a ring) is given an epoll engine, as a service, at the first call: its turns are taken on the
-/// context's own threads, when Asio's reactor says so. Asio starts a thread of its own for a context that is neither
-/// Asio's nor ours. Never blocks; any thread; takes the context's lock. The engine lives as long as the context.
+/// A context of ours has its own: that of its loop; a uring_context's ring. Another has the ring that attach() has
+/// given it. Any other (io_context, thread_pool, a uring_context without a ring) is given an epoll engine, as a
+/// service, at the first call: its turns are taken on the context's own threads, when Asio's reactor says so. Asio
+/// starts a thread of its own for a context that is neither Asio's nor ours. Never blocks; any thread; takes the
+/// context's lock. The engine lives as long as the context.
 ///
 /// Whatever is started must keep the context's run functions from returning by work of its own (executors that track
 /// it); the engine counts none. The `sink` that completion functions are handed is not to be used: each context has its

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <boost/asio/execution/allocator.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/require.hpp>
 
 #include <memory>
 
@@ -30,5 +32,12 @@ struct tag_allocator : std::allocator<T>
 /// The executor type that makes I/O objects native: io_context's executor in everything but its name. (One without
 /// io_context's own template would have Asio queue each completion twice.)
 using native_executor_type = boost::asio::io_context::basic_executor_type<tag_allocator<void>, 0>;
+
+/// Returns that executor of a context, which should have a ring: a uring_context, or what attach() has given one. On
+/// another, objects made with it are served by epoll. Never blocks; any thread.
+inline native_executor_type native_executor(boost::asio::io_context& context) noexcept
+{
+    return boost::asio::require(context.get_executor(), boost::asio::execution::allocator(tag_allocator<void>()));
+}
 
 } // namespace zsync

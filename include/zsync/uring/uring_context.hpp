@@ -9,7 +9,6 @@
 #include <zsync/uring/options.hpp>
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/require.hpp>
 
 #include <chrono>
 #include <string>
@@ -78,10 +77,7 @@ public:
     const boost::system::error_code& ring_error() const noexcept { return ring_error_; }
 
     /// Returns the executor that makes I/O objects native. Never blocks; any thread.
-    native_executor_type native_executor() noexcept
-    {
-        return boost::asio::require(get_executor(), boost::asio::execution::allocator(tag_allocator<void>()));
-    }
+    native_executor_type native_executor() noexcept { return zsync::native_executor(*this); }
 
     /// Returns the counters as they are now; all zero without a ring. Never blocks; any thread.
     metrics counters() const noexcept;

@@ -30,7 +30,11 @@ struct uring_engine_options
     /// changed for one that several threads can share when a second thread takes a turn with operations in flight.
     bool one_runner = false;
 
-    /// Beyond that, the runner is a single thread as long as something of the user's is in flight, and it calls leave()
+    /// The turns are taken by several threads, one at a time. Spares the change that the first of them to take over
+    /// would bring about.
+    bool several_runners = false;
+
+    /// Beyond one_runner, the runner is a single thread as long as something of the user's is in flight, and it calls leave()
     /// before another takes over (SINGLE_ISSUER and DEFER_TASKRUN, Linux 6.1). Implies one_runner.
     bool one_owner = false;
 
@@ -70,6 +74,15 @@ public:
     /// called before what a program expects to come after them: a shutdown(2), or a send of its own.
     /// detach_descriptor() does so too.
     void try_sends(int descriptor) noexcept;
+
+    /// Returns the ring's descriptor, for a host that watches it in a loop of its own (level-triggered, POLLIN). It is
+    /// readable when the kernel has finished something. It is not made readable by start(), cancel() or wake(): after
+    /// these the host calls turn(0), and again until that returns 0 and needs_turn() is false, before it waits. For
+    /// engines made with several_runners; changes in child_after_fork(). Never blocks; not while that runs.
+    int descriptor() const noexcept;
+
+    /// Says whether something waits to be handed over or delivered by a turn. Any thread; never blocks.
+    bool needs_turn() const noexcept;
 
     /// Says whether the ring belongs to one thread at a time. Any thread.
     bool one_owner() const noexcept { return one_owner_; }

@@ -59,6 +59,12 @@ struct task_factory_member
     friend constexpr type exposed(task_factory_member) noexcept;
 };
 
+struct task_member
+{
+    using type = scheduler_task* scheduler::*;
+    friend constexpr type exposed(task_member) noexcept;
+};
+
 struct outstanding_work_member
 {
     using type = boost::asio::detail::atomic_count scheduler::*;
@@ -68,6 +74,7 @@ struct outstanding_work_member
 template struct expose_member<outstanding_work_member, &scheduler::outstanding_work_>;
 template struct expose_member<epoll_descriptor_member, &epoll_reactor::epoll_fd_>;
 template struct expose_member<task_factory_member, &scheduler::get_task_>;
+template struct expose_member<task_member, &scheduler::task_>;
 
 /// Returns the epoll descriptor of Asio's reactor. It changes in the child of a fork.
 inline int epoll_descriptor(const epoll_reactor& reactor) noexcept
@@ -75,10 +82,13 @@ inline int epoll_descriptor(const epoll_reactor& reactor) noexcept
     return reactor.*exposed(epoll_descriptor_member{});
 }
 
-/// Makes the scheduler wait in the task that `factory` returns. To be called before its first I/O object.
-inline void replace_task(scheduler& target, scheduler::get_task_func_type factory) noexcept
+/// Makes the scheduler wait in `task`, which `factory` returns, from its next turn on. No thread may be waiting in the
+/// one that it has, if it has one by now.
+inline void replace_task(scheduler& target, scheduler_task& task, scheduler::get_task_func_type factory) noexcept
 {
     target.*exposed(task_factory_member{}) = factory;
+    if (target.*exposed(task_member{}))
+        target.*exposed(task_member{}) = &task;
 }
 
 /// Counts what keeps a scheduler running. Any thread.

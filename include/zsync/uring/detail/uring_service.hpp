@@ -5,6 +5,11 @@
 #include <zsync/uring/options.hpp>
 #include <zsync/uring/uring_engine.hpp>
 
+#include <boost/asio/io_context.hpp>
+#include <boost/system/error_code.hpp>
+
+#include <string>
+
 namespace zsync::detail
 {
 
@@ -19,7 +24,20 @@ class asio_operation;
 class uring_service final : public service_base<uring_service>, public scheduler_task
 {
 public:
-    /// Sets the ring up and installs itself. @throws boost::system::system_error
+    /// What install() came to.
+    struct installed
+    {
+        uring_service* service = nullptr; ///< null: no ring
+        boost::system::error_code error;
+        std::string why; ///< for people
+    };
+
+    /// Gives a context a ring: makes the service, unless the context has one, and makes the scheduler wait in it. What
+    /// the reactor has by then stays with it. No thread may be waiting in the context's run functions.
+    /// @throws boost::system::system_error if there is no ring and `require_ring` is set.
+    static installed install(boost::asio::io_context& context, const uring_options& options);
+
+    /// Sets the ring up. @throws boost::system::system_error
     explicit uring_service(boost::asio::execution_context& context, const uring_options& options = {});
 
     /// Returns the service of a context that has a ring, else null. Never blocks.

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "guest_reactor.hpp"
+#include "guest_engine.hpp"
+
+#include <zsync/reactor/reactor_engine.hpp>
+#include <zsync/uring/uring_engine.hpp>
 
 #include <boost/asio/error.hpp>
 
@@ -8,70 +11,71 @@
 namespace zsync::detail
 {
 
-guest_reactor::guest_reactor(boost::asio::execution_context& context)
-    : service_base<guest_reactor>(context),
-      scheduler_(boost::asio::use_service<scheduler>(context)),
-      watcher_(here{&context}),
-      turn_(*this)
+template <class Engine>
+void guest_engine<Engine>::start(operation& op, operation_id* named)
 {
-}
-
-void guest_reactor::start(operation& op, operation_id* named)
-{
-    if (reactor_.stopped())
+    if (engine_.stopped())
     {
         // What handlers' destructors start while the context is destroyed: the handler is posted, and destroyed.
         op.result = -ECANCELED;
         op.on_complete(op, nullptr);
         return;
     }
-    reactor_.start(op, named);
+    engine_.start(op, named);
     request_turn();
 }
 
-void guest_reactor::cancel(operation_id which) noexcept
+template <class Engine>
+void guest_engine<Engine>::cancel(operation_id which) noexcept
 {
-    reactor_.cancel(which);
+    engine_.cancel(which);
     request_turn();
 }
 
-void guest_reactor::cancel_descriptor(int descriptor) noexcept
+template <class Engine>
+void guest_engine<Engine>::cancel_descriptor(int descriptor) noexcept
 {
-    reactor_.cancel_descriptor(descriptor);
+    engine_.cancel_descriptor(descriptor);
     request_turn();
 }
 
-boost::system::error_code guest_reactor::attach_descriptor(int descriptor) noexcept
+template <class Engine>
+boost::system::error_code guest_engine<Engine>::attach_descriptor(int descriptor) noexcept
 {
-    return reactor_.attach_descriptor(descriptor);
+    return engine_.attach_descriptor(descriptor);
 }
 
-void guest_reactor::detach_descriptor(int descriptor) noexcept
+template <class Engine>
+void guest_engine<Engine>::detach_descriptor(int descriptor) noexcept
 {
-    reactor_.detach_descriptor(descriptor);
+    engine_.detach_descriptor(descriptor);
     request_turn();
 }
 
-void guest_reactor::try_sends(int descriptor) noexcept
+template <class Engine>
+void guest_engine<Engine>::try_sends(int descriptor) noexcept
 {
-    reactor_.try_sends(descriptor);
+    engine_.try_sends(descriptor);
     request_turn();
 }
 
-void guest_reactor::request_turn() noexcept
+template <class Engine>
+void guest_engine<Engine>::request_turn() noexcept
 {
-    if (!reactor_.stopped() && requests_.fetch_add(1) == 0)
+    if (!engine_.stopped() && requests_.fetch_add(1) == 0)
         scheduler_.post_immediate_completion(&turn_, false);
 }
 
-void guest_reactor::turn_operation::run(void* owning, scheduler_operation* base, const boost::system::error_code&,
-                                        std::size_t)
+template <class Engine>
+void guest_engine<Engine>::turn_operation::run(void* owning, scheduler_operation* base,
+                                               const boost::system::error_code&, std::size_t)
 {
     if (owning)
         static_cast<turn_operation*>(base)->owner.take_turns();
 }
 
-void guest_reactor::take_turns()
+template <class Engine>
+void guest_engine<Engine>::take_turns()
 {
     // Bounded, so that busy descriptors leave room for handlers.
     constexpr int most_turns = 8;
@@ -82,7 +86,7 @@ void guest_reactor::take_turns()
     int turns = 1;
     try
     {
-        while (reactor_.turn(std::chrono::microseconds(0), nullptr) != 0 && turns < most_turns)
+        while (take_turn() && turns < most_turns)
             ++turns;
         if (turns < most_turns && !watching_)
             watch();
@@ -96,10 +100,24 @@ void guest_reactor::take_turns()
         scheduler_.post_immediate_completion(&turn_, false);
 }
 
-void guest_reactor::watch()
+// Returns true if there may be more to do at once.
+template <class Engine>
+bool guest_engine<Engine>::take_turn()
+{
+    if (engine_.turn(std::chrono::microseconds(0), nullptr) != 0)
+        return true;
+    // What a ring gave back to be started again is handed over by the next turn; nothing makes its descriptor readable.
+    if constexpr (requires { engine_.needs_turn(); })
+        return engine_.needs_turn();
+    else
+        return false;
+}
+
+template <class Engine>
+void guest_engine<Engine>::watch()
 {
     if (!watcher_.is_open())
-        watcher_.assign(reactor_.descriptor());
+        watcher_.assign(engine_.descriptor());
     watcher_.async_wait(boost::asio::posix::descriptor_base::wait_read,
                         [this](const boost::system::error_code& ec)
                         {
@@ -113,14 +131,16 @@ void guest_reactor::watch()
     watching_ = true;
 }
 
-void guest_reactor::shutdown() noexcept
+template <class Engine>
+void guest_engine<Engine>::shutdown() noexcept
 {
     if (watcher_.is_open())
         watcher_.release();
-    reactor_.shutdown(nullptr);
+    engine_.shutdown(nullptr);
 }
 
-void guest_reactor::notify_fork(boost::asio::execution_context::fork_event event)
+template <class Engine>
+void guest_engine<Engine>::notify_fork(boost::asio::execution_context::fork_event event)
 {
     switch (event)
     {
@@ -130,16 +150,19 @@ void guest_reactor::notify_fork(boost::asio::execution_context::fork_event event
             watcher_.release();
         watching_ = false;
         watch_ended_ = false;
-        reactor_.prepare_fork();
+        engine_.prepare_fork();
         break;
     case boost::asio::execution_context::fork_parent:
         request_turn();
         break;
     case boost::asio::execution_context::fork_child:
-        reactor_.child_after_fork();
+        engine_.child_after_fork();
         request_turn();
         break;
     }
 }
+
+template class guest_engine<reactor_engine>;
+template class guest_engine<uring_engine>;
 
 } // namespace zsync::detail

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <zsync/core/detail/asio.hpp>
-#include <zsync/reactor/reactor_engine.hpp>
+#include <zsync/core/engine.hpp>
 
 #include <boost/asio/execution.hpp>
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
@@ -12,19 +12,31 @@
 namespace zsync::detail
 {
 
-/// An epoll engine on a context whose threads belong to Asio's scheduler: it takes its turns there, without waiting,
-/// whenever something was started, and when Asio's reactor says that the engine's epoll descriptor is readable.
+/// An engine on a context whose threads belong to Asio's scheduler: it takes its turns there, without waiting, whenever
+/// something was started, and when Asio's reactor says that the engine's descriptor is readable.
 ///
 /// Turns are requested by counting: who counts from 0 posts one; the turn that finds no more than it began with sets
 /// the count back to 0. So there is one turn at a time, and no request is lost. Counts no work of its own: the wait for
 /// the descriptor, which is in place from the first operation on, is taken off the scheduler's count.
-class guest_reactor final : public service_base<guest_reactor>, public engine
+///
+/// Engine is reactor_engine or uring_engine: what has a descriptor to watch, in whose place fork puts another.
+template <class Engine>
+class guest_engine final : public service_base<guest_engine<Engine>>, public engine
 {
 public:
-    explicit guest_reactor(boost::asio::execution_context& context);
+    /// Makes the engine from its options. @throws boost::system::system_error if it cannot be had.
+    template <class... Options>
+    explicit guest_engine(boost::asio::execution_context& context, const Options&... options)
+        : service_base<guest_engine>(context),
+          scheduler_(boost::asio::use_service<scheduler>(context)),
+          engine_(options...),
+          watcher_(here{&context}),
+          turn_(*this)
+    {
+    }
 
-    engine_kind kind() const noexcept override { return engine_kind::reactor; }
-    bool supports(opcode code) const noexcept override { return reactor_.supports(code); }
+    engine_kind kind() const noexcept override { return engine_.kind(); }
+    bool supports(opcode code) const noexcept override { return engine_.supports(code); }
     void start(operation& op, operation_id* named) override;
     void cancel(operation_id which) noexcept override;
     void cancel_descriptor(int descriptor) noexcept override;
@@ -35,7 +47,7 @@ public:
     std::size_t turn(std::optional<std::chrono::microseconds>, void*) override { return 0; }
     void wake() noexcept override { request_turn(); }
     void shutdown(void*) noexcept override { shutdown(); }
-    metrics counters() const noexcept override { return reactor_.counters(); }
+    metrics counters() const noexcept override { return engine_.counters(); }
     void try_sends(int descriptor) noexcept;
 
 private:
@@ -63,20 +75,21 @@ private:
 
     struct turn_operation : scheduler_operation
     {
-        explicit turn_operation(guest_reactor& its_owner) noexcept : scheduler_operation(&run), owner(its_owner) {}
+        explicit turn_operation(guest_engine& its_owner) noexcept : scheduler_operation(&run), owner(its_owner) {}
         static void run(void* owning, scheduler_operation* base, const boost::system::error_code&, std::size_t);
 
-        guest_reactor& owner;
+        guest_engine& owner;
     };
 
     void request_turn() noexcept;
     void take_turns();
+    bool take_turn();
     void watch();
     void shutdown() noexcept override;
     void notify_fork(boost::asio::execution_context::fork_event event) override;
 
     scheduler& scheduler_;
-    reactor_engine reactor_;
+    Engine engine_;
     boost::asio::posix::basic_stream_descriptor<here> watcher_;
     turn_operation turn_;
     std::atomic<unsigned> requests_{0};    // see above
