@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <zsync/fiber/detail/fiber_loop.hpp>
 
+#include "stack_overflow.hpp"
+
 #include <zsync/engine/make_engine.hpp>
 
 #include <boost/assert.hpp>
@@ -33,7 +35,8 @@ fiber_loop::fiber_loop(boost::asio::execution_context& context, const fiber_opti
       guest_(&hosted_scheduler::install(context, *this)),
       stacks_({.stack_bytes = options.stack_bytes, .scrub = options.scrub_stacks}),
       loop_stacks_({.stack_bytes = options.loop_stack_bytes, .stacks_per_slab = 4, .scrub = options.scrub_stacks}),
-      helpers_(options.max_helper_threads)
+      helpers_(options.max_helper_threads),
+      reports_overflow_(options.report_stack_overflow)
 {
     if (options.engine == engine_kind::blocking) // it would hold up the loop, and with it all that could end its wait
         throw boost::system::system_error(make_error_code(boost::system::errc::operation_not_supported),
@@ -43,6 +46,8 @@ fiber_loop::fiber_loop(boost::asio::execution_context& context, const fiber_opti
     why_ = std::move(made.why);
     // From the start: objects on this context may be made by any thread, while this one sleeps.
     guest_->use_reactor();
+    if (reports_overflow_)
+        install_overflow_handler();
     guest_poll_.guest = guest_;
     guest_poll_.code = opcode::poll;
     guest_poll_.flags = POLLIN;
@@ -108,6 +113,7 @@ std::size_t fiber_loop::run(const limits& bounds)
     if (occupied_.exchange(true, std::memory_order_acquire))
         throw boost::system::system_error(make_error_code(boost::system::errc::device_or_resource_busy),
                                           "fiber_context::run: a thread is running it");
+    const overflow_watch watch(reports_overflow_ ? this : nullptr);
     // What the thread is: its stack, and what it was running.
     execution thread;
     thread_ = &thread;
@@ -233,6 +239,8 @@ void fiber_loop::release(fiber& held) noexcept
 void fiber_loop::destroy(fiber& ended, stack_pool& from) noexcept
 {
     const stack_view stack = ended.stack();
+    if (from.has_canaries() && !from.canary_intact(stack)) [[unlikely]]
+        abort_overflowed(ended);
     ended.~fiber();
     from.give_back(stack);
 }

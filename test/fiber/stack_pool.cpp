@@ -3,6 +3,7 @@
 
 #include <zsync/platform/memory.hpp>
 
+#include "support/captured_errors.hpp"
 #include "support/child_process.hpp"
 
 #include <boost/test/data/test_case.hpp>
@@ -108,29 +109,6 @@ bool has(stack_pool& pool, stack_guard guard)
         BOOST_TEST_MESSAGE("skipped: no guard of kind " << guard);
     return same;
 }
-
-// What a child says on standard error.
-class captured_errors
-{
-public:
-    captured_errors() : fd_(::memfd_create("zsync-stderr", MFD_CLOEXEC)) { BOOST_REQUIRE(fd_ >= 0); }
-
-    ~captured_errors() { ::close(fd_); }
-    captured_errors(const captured_errors&) = delete;
-    captured_errors& operator=(const captured_errors&) = delete;
-
-    void redirect() const { ::dup2(fd_, STDERR_FILENO); }
-
-    std::string text() const
-    {
-        std::array<char, 4096> buffer;
-        const ssize_t size = ::pread(fd_, buffer.data(), buffer.size(), 0);
-        return {buffer.data(), size > 0 ? static_cast<std::size_t>(size) : 0};
-    }
-
-private:
-    int fd_;
-};
 
 } // namespace
 
@@ -386,7 +364,7 @@ BOOST_AUTO_TEST_CASE(an_overflow_into_a_canary_aborts_when_the_stack_comes_back)
     const stack_view stack = pool.take();
     for (const std::size_t depth : {std::size_t{1}, std::size_t{100}, page() - 1, page()})
     {
-        const captured_errors errors;
+        const test::captured_errors errors;
         const auto child = test::run_in_child(
             [&](const test::child_voice& voice)
             {

@@ -27,6 +27,12 @@ struct fiber_options
     /// Threads at most for calls that have no asynchronous form. They start when they are first needed.
     std::size_t max_helper_threads = 4;
 
+    /// Tells on standard error which fiber has overflowed its stack, before SIGSEGV takes its course. The first context
+    /// with this installs a handler of SIGSEGV for the life of the process, in front of the one there is, and each
+    /// thread that runs one gets an alternate signal stack, unless it has one. A handler that the program installs
+    /// later is the only one.
+    bool report_stack_overflow = true;
+
     /// Zeroes what a fiber has left on its stack before another gets it.
     bool scrub_stacks = false;
 };

@@ -135,6 +135,9 @@ public:
     /// Returns the kind of guard of a stack of this pool. Never blocks.
     stack_guard guard_of(stack_view stack) const noexcept;
 
+    /// Says whether some stacks have nothing but a canary. Never blocks.
+    bool has_canaries() const noexcept { return guards_missing_ != 0; }
+
     /// Says whether the page below a stack is as it was; true where the guard is no canary. An overflow that writes
     /// zeros, or steps over the page, is not seen. Never blocks, but for page faults.
     bool canary_intact(stack_view stack) const noexcept;

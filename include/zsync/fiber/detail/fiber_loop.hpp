@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -129,6 +130,10 @@ public:
     /// Makes a cancellation request of every fiber there is, also of those that have had one.
     void cancel_fibers(boost::system::error_code reason) noexcept;
 
+    /// Returns the fiber below whose stack an address is, in the guard; null: none. For the handler of a fault, on the
+    /// loop's thread.
+    const fiber* with_guard_at(std::uintptr_t address) const noexcept;
+
     fiber& running() const noexcept { return static_cast<fiber&>(*current_); }
     bool in_guest() const noexcept { return guest_->running(); }
     bool ending() const noexcept { return ending_; }
@@ -200,6 +205,7 @@ private:
     std::size_t alive_ = 0;
     std::size_t waiting_items_ = 0;
     int budget_ = 0;
+    const bool reports_overflow_;
     bool leaving_ = false;
     bool ending_ = false;
     std::exception_ptr failure_;
