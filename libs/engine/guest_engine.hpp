@@ -3,6 +3,7 @@
 
 #include <zsync/core/detail/asio.hpp>
 #include <zsync/core/engine.hpp>
+#include <zsync/uring/detail/drop_in_marker.hpp> // nobody else has descriptors with an executor of the type `here`
 
 #include <boost/asio/execution.hpp>
 #include <boost/asio/posix/basic_stream_descriptor.hpp>

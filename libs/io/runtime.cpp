@@ -9,7 +9,6 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include <cstddef>
 #include <exception>
@@ -35,8 +34,8 @@ struct kept_actions
 
 constinit kept_actions kept;
 
-/// What the signals did before, and will do again. They are the process's: of several runtimes at once, on their threads,
-/// the first keeps the actions and the last to end restores them.
+/// What the signals did before, and will do again. They are the process's: of several runtimes at once, on their
+/// threads, the first keeps the actions and the last to end restores them.
 class former_actions
 {
 public:
@@ -80,13 +79,15 @@ public:
     boost::asio::signal_set signals;
 };
 
-/// Ends a root and its tasks in two steps. Lives on the thread that runs their context.
-class graceful_shutdown
+/// Ends a root and its tasks in two steps. Lives on the thread that runs their context. (Its timer is the loop's own:
+/// what a stock timer is made of is for the program to say, by <zsync/drop_in.hpp>, and not for this library.)
+class graceful_shutdown : private loop_timer
 {
 public:
     graceful_shutdown(fiber_context& context, agent* const& root, std::chrono::steady_clock::duration patience)
-        : context_(context), root_(root), patience_(patience), ending_(context.get_executor()), deadline_(context)
+        : context_(context), root_(root), patience_(patience), ending_(context.get_executor())
     {
+        expired = [](loop_timer& self) noexcept { static_cast<graceful_shutdown&>(self).cancel_all(); };
         ending_.signals.async_wait(
             [this](const boost::system::error_code& ec, int)
             {
@@ -94,6 +95,8 @@ public:
                     begin();
             });
     }
+
+    ~graceful_shutdown() { timers().cancel(*this); }
 
     /// The signal may have come before the root could be told.
     void root_started() noexcept
@@ -108,13 +111,7 @@ private:
         begun_ = true;
         if (root_)
             root_->cancellation().request(detail::shutdown_reason);
-        deadline_.expires_after(patience_);
-        deadline_.async_wait(
-            [this](const boost::system::error_code& ec)
-            {
-                if (!ec)
-                    cancel_all();
-            });
+        timers().insert(*this, timer_wheel::clock::now() + patience_);
         ending_.signals.async_wait(
             [this](const boost::system::error_code& ec, int)
             {
@@ -127,15 +124,16 @@ private:
     {
         boost::system::error_code ignored;
         ending_.signals.clear(ignored);
-        deadline_.cancel();
+        timers().cancel(*this);
         context_.loop().cancel_fibers(boost::asio::error::operation_aborted);
     }
+
+    timer_wheel& timers() noexcept { return *context_.loop().timers(); }
 
     fiber_context& context_;
     agent* const& root_;
     const std::chrono::steady_clock::duration patience_;
     ending_signals ending_;
-    boost::asio::steady_timer deadline_;
     bool begun_ = false;
 };
 

@@ -3,6 +3,7 @@
 
 #include <zsync/platform/ring_probe.hpp>
 #include <zsync/uring/detail/asio_ops.hpp>
+#include <zsync/uring/detail/drop_in_check.hpp>
 
 #include <boost/system/system_error.hpp>
 
@@ -107,6 +108,9 @@ void uring_service::post(asio_operation& op, bool is_continuation)
 
 void uring_service::run(long usec, scheduler_queue& ready)
 {
+    if (!std::exchange(drop_in_checked_, true))
+        check_drop_in(context());
+
     // A run function was called through io_context&, where nobody will tell when it is left.
     if (engine_.one_owner() && run_depth_ == 0)
         engine_.share();
@@ -128,6 +132,7 @@ void uring_service::interrupt()
 
 void uring_service::shutdown()
 {
+    check_drop_in(context());
     scheduler_queue abandoned; // destroys the handlers in it
     engine_.shutdown(&abandoned);
     scheduler_.abandon_operations(abandoned);

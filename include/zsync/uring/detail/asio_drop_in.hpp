@@ -5,6 +5,15 @@
 // what they are on every other: the context decides when the program runs.
 
 #include <zsync/uring/detail/asio_sockets.hpp>
+#include <zsync/uring/detail/drop_in_check.hpp>
+#include <zsync/uring/detail/drop_in_marker.hpp>
+
+namespace zsync::detail
+{
+
+[[maybe_unused]] static const bool drop_in_noted = (note_drop_in(), true);
+
+} // namespace zsync::detail
 
 template <zsync::detail::stream_protocol Protocol, class Executor>
 class boost::asio::detail::io_object_impl<boost::asio::detail::reactive_socket_service<Protocol>, Executor>

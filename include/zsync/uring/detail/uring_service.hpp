@@ -77,6 +77,7 @@ private:
     uring_engine engine_;
     reactor_poll reactor_poll_; // one-shot and armed again: a multishot poll of an epoll descriptor was seen to miss
     counter reactor_runs_;
+    bool drop_in_checked_ = false;  // by the first turn
     std::atomic<int> run_depth_{0}; // of a ring with one owner: only that thread changes it, any may destroy
 };
 

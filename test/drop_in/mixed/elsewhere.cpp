@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: BSL-1.0
+// The part of a program that may be compiled without <zsync/drop_in.hpp>.
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+[[gnu::visibility("default")]] bool open_elsewhere(boost::asio::io_context& ctx)
+{
+    return boost::asio::ip::tcp::socket(ctx, boost::asio::ip::tcp::v4()).is_open();
+}

@@ -1,0 +1,28 @@
+# Builds TARGET in BUILD, and runs PROGRAM if that succeeds; one of them must say EXPECTED, and only a program that
+# says it agrees may succeed.
+execute_process(COMMAND ${CMAKE_COMMAND} --build ${BUILD} --target ${TARGET}
+    RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
+if(result EQUAL 0)
+    execute_process(COMMAND ${PROGRAM} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
+    set(ran "the program")
+else()
+    set(ran "the build")
+    if(EXISTS ${PROGRAM})
+        message(FATAL_ERROR "the build failed and left ${PROGRAM}:\n${output}")
+    endif()
+endif()
+string(FIND "${output}" "${EXPECTED}" at)
+if(at EQUAL -1)
+    # What only the running program can find needs a ring; what the build refuses names an object, and does not.
+    if(output MATCHES "all parts of this program agree" AND NOT EXPECTED MATCHES "o$")
+        message("skipped: there is no ring here, and so nothing native to disagree about")
+        return()
+    endif()
+    message(FATAL_ERROR "${ran} was expected to say '${EXPECTED}', and ended with ${result}:\n${output}")
+endif()
+if(EXPECTED MATCHES "agree" AND NOT result EQUAL 0)
+    message(FATAL_ERROR "${ran} ended with ${result}:\n${output}")
+elseif(NOT EXPECTED MATCHES "agree" AND result EQUAL 0)
+    message(FATAL_ERROR "${ran} succeeded:\n${output}")
+endif()
+message("${ran} said: ${output}")
