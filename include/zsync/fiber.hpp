@@ -3,6 +3,7 @@
 
 #include <zsync/fiber/fiber.hpp>
 #include <zsync/fiber/fiber_context.hpp>
+#include <zsync/fiber/fiber_local.hpp>
 #include <zsync/fiber/fiber_options.hpp>
 #include <zsync/fiber/spawn.hpp>
 #include <zsync/fiber/stack_pool.hpp>

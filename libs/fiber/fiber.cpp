@@ -25,6 +25,20 @@ boost::system::error_code fiber::may_wait() const noexcept
     return {};
 }
 
+// Protected: destructors are not interrupted.
+void fiber::forget_function() noexcept
+{
+    marked = false;
+    cancellation().protect();
+    locals.destroy_all();
+    cancellation().unprotect();
+    if (is_loop) // the next function is another
+    {
+        number = {};
+        name[0] = '\0';
+    }
+}
+
 void fiber::wait(waiter& w) noexcept
 {
     awaited_ = &w;

@@ -8,8 +8,7 @@ namespace zsync
 
 fiber_context::fiber_context() : fiber_context(fiber_options()) {}
 
-fiber_context::fiber_context(const fiber_options& options)
-    : loop_(std::make_unique<detail::fiber_loop>(*this, options))
+fiber_context::fiber_context(const fiber_options& options) : loop_(std::make_unique<detail::fiber_loop>(*this, options))
 {
 }
 
@@ -81,6 +80,16 @@ const std::string& fiber_context::why() const noexcept
 std::size_t fiber_context::fibers_alive() const noexcept
 {
     return loop_->alive();
+}
+
+stack_usage fiber_context::stacks() const noexcept
+{
+    return loop_->stacks();
+}
+
+void fiber_context::release_memory() noexcept
+{
+    loop_->release_memory();
 }
 
 metrics fiber_context::counters() const noexcept

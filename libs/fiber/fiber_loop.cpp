@@ -4,6 +4,7 @@
 #include "stack_overflow.hpp"
 
 #include <zsync/engine/make_engine.hpp>
+#include <zsync/fiber/fiber_context.hpp>
 
 #include <boost/assert.hpp>
 #include <boost/system/system_error.hpp>
@@ -33,7 +34,7 @@ public:
 fiber_loop::fiber_loop(boost::asio::execution_context& context, const fiber_options& options)
     : loop(context),
       guest_(&hosted_scheduler::install(context, *this)),
-      stacks_({.stack_bytes = options.stack_bytes, .scrub = options.scrub_stacks}),
+      stacks_({.stack_bytes = options.stack_bytes, .scrub = options.scrub_stacks, .keep_warm = options.warm_stacks}),
       loop_stacks_({.stack_bytes = options.loop_stack_bytes, .stacks_per_slab = 4, .scrub = options.scrub_stacks}),
       helpers_(options.max_helper_threads),
       reports_overflow_(options.report_stack_overflow)
@@ -69,6 +70,7 @@ fiber_loop::~fiber_loop()
     while (spares_)
     {
         fiber& spare = *std::exchange(spares_, spares_->next);
+        spare.end_function(); // what handlers have left that Asio runs itself, which are no functions of ours
         destroy(spare, loop_stacks_);
     }
 }
@@ -191,6 +193,7 @@ void fiber_loop::run_function(work_item& item) noexcept
     {
         fail();
     }
+    running().end_function();
     fiber& self = running();
     if (loop_ == &self)
         return;
@@ -221,6 +224,7 @@ void fiber_loop::run_slice(fiber& slice) noexcept
 
 void fiber_loop::end(fiber& ended) noexcept
 {
+    ended.end_function();
     unlink(ended, alive_fibers_);
     --alive_;
     fiber* const caller = std::exchange(ended.return_to, nullptr);
@@ -484,6 +488,27 @@ void fiber_loop::shutdown() noexcept
     engine_->shutdown(nullptr);
     helpers_.stop();
     destroy_items();
+}
+
+stack_usage fiber_loop::stacks() const noexcept
+{
+    return {.fibers = stacks_.counters(),
+            .functions = loop_stacks_.counters(),
+            .fibers_high_water = stacks_.high_water(),
+            .functions_high_water = loop_stacks_.high_water()};
+}
+
+// One spare stays: what waits next must be able to.
+void fiber_loop::release_memory() noexcept
+{
+    while (spares_ && spares_->next)
+    {
+        fiber& spare = *std::exchange(spares_, spares_->next);
+        spare.end_function();
+        destroy(spare, loop_stacks_);
+    }
+    stacks_.trim();
+    loop_stacks_.trim();
 }
 
 metrics fiber_loop::counters() const noexcept

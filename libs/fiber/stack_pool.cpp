@@ -179,6 +179,21 @@ std::size_t stack_pool::high_water(stack_view stack) const noexcept
     return 0;
 }
 
+std::size_t stack_pool::high_water() const noexcept
+{
+    std::size_t most = deepest_;
+    for (const slab& each : slabs_)
+        for (std::size_t index = 0; index < stacks_per_slab_ && most < stack_bytes_; ++index)
+            most = std::max(most, high_water({each.memory + index * stride() + page_, stack_bytes_}));
+    return most;
+}
+
+void stack_pool::note_high_water(stack_view stack) noexcept
+{
+    if (deepest_ < stack_bytes_)
+        deepest_ = std::max(deepest_, high_water(stack));
+}
+
 void stack_pool::check_and_scrub(stack_view stack) noexcept
 {
     if (!canary_intact(stack))
@@ -188,7 +203,10 @@ void stack_pool::check_and_scrub(stack_view stack) noexcept
         std::abort();
     }
     if (scrub_)
+    {
+        note_high_water(stack);
         scrub(stack);
+    }
 }
 
 void stack_pool::scrub(stack_view stack) const noexcept
@@ -201,9 +219,9 @@ void stack_pool::scrub(stack_view stack) const noexcept
     std::memset(all ? stack.base : stack.base + given_back, 0, all ? stack.bytes : kept);
 }
 
-void stack_pool::trim() noexcept
+void stack_pool::trim(std::size_t keep) noexcept
 {
-    while (warm_ > keep_warm_)
+    while (warm_ > keep)
     {
         free_stack* const stack = coldest_;
         coldest_ = stack->warmer;
@@ -211,6 +229,7 @@ void stack_pool::trim() noexcept
         ++trimmed_;
         *stack = {}; // for locked memory, which keeps its pages
         std::byte* const base = reinterpret_cast<std::byte*>(stack + 1) - stack_bytes_;
+        note_high_water({base, stack_bytes_});
         // Not MADV_FREE: its pages still count as ours until memory is short, and may come back as they were.
         ::madvise(base, stack_bytes_, MADV_DONTNEED);
         cold_.push_back(base);

@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstddef>
+#include <limits>
 #include <utility>
 
 namespace zsync::this_fiber
@@ -72,7 +74,10 @@ id get_id() noexcept
     if (!self)
         return {};
     if (self->number.number() == 0)
+    {
         self->number = id::make();
+        self->marked |= self->is_loop;
+    }
     return self->number;
 }
 
@@ -89,7 +94,28 @@ void set_name(std::string_view name) noexcept
         const std::size_t size = std::min(name.size(), sizeof self->name - 1);
         std::copy_n(name.begin(), size, self->name);
         self->name[size] = '\0';
+        self->marked |= self->is_loop;
     }
+}
+
+std::size_t stack_left() noexcept
+{
+    const zsync::detail::fiber* const self = running_fiber();
+    if (!self)
+        return std::numeric_limits<std::size_t>::max();
+    return static_cast<std::size_t>(static_cast<std::byte*>(__builtin_frame_address(0)) - self->stack().base);
+}
+
+std::size_t stack_high_water() noexcept
+{
+    const zsync::detail::fiber* const self = running_fiber();
+    return self ? self->owner().high_water(*self) : 0;
+}
+
+cancellation_state cancellation() noexcept
+{
+    const task_cancellation& mine = agent::current().cancellation();
+    return {.requested = mine.requested(), .due = mine.due(), .deferred = mine.is_protected(), .reason = mine.reason()};
 }
 
 void yield()

@@ -85,5 +85,6 @@ suite post_suite();
 suite spawn_suite();
 suite switch_suite();
 suite timer_suite();
+suite unwind_suite();
 
 } // namespace perf

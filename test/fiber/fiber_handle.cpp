@@ -116,6 +116,84 @@ BOOST_AUTO_TEST_CASE(join_throws_what_the_function_has_thrown)
         });
 }
 
+BOOST_AUTO_TEST_CASE(join_returns_what_the_function_has_returned)
+{
+    run_on_fiber(
+        [](fiber_context& ctx)
+        {
+            zsync::basic_fiber number(ctx, [] { return 42; });
+            static_assert(std::is_same_v<decltype(number), zsync::basic_fiber<int>>);
+            BOOST_TEST(number.join() == 42);
+            BOOST_TEST(!number.joinable());
+
+            zsync::basic_fiber owned(ctx, {.name = "owner"}, [] { return std::make_unique<int>(7); });
+            BOOST_TEST(*owned.join() == 7);
+
+            int there = 0;
+            zsync::basic_fiber reference(ctx, [&]() -> int& { return there; });
+            BOOST_TEST(&reference.join() == &there);
+
+            zsync::basic_fiber<int> failing(ctx, []() -> int { throw std::runtime_error("mine"); });
+            BOOST_CHECK_THROW(failing.join(), std::runtime_error);
+
+            // What nobody asks for is dropped.
+            const auto counted = std::make_shared<int>(0);
+            zsync::basic_fiber(ctx, [counted] { return counted; }).detach();
+            {
+                const zsync::basic_fiber<std::shared_ptr<int>> ends(ctx, [counted] { return counted; });
+                this_fiber::yield();
+            }
+            this_fiber::yield();
+            BOOST_TEST(counted.use_count() == 1);
+        });
+}
+
+BOOST_AUTO_TEST_CASE(try_join_returns_a_code_where_join_throws_one)
+{
+    run_on_fiber(
+        [](fiber_context& ctx)
+        {
+            BOOST_TEST(zsync::basic_fiber(ctx, [] { return 42; }).try_join().value() == 42);
+            BOOST_TEST(fiber(ctx, [] {}).try_join().has_value());
+            zsync::basic_fiber<int> failing(ctx, []() -> int { throw system_error(asio::error::eof); });
+            BOOST_TEST(failing.try_join().error() == asio::error::eof);
+            fiber other(ctx, [] { throw std::runtime_error("mine"); });
+            BOOST_CHECK_THROW(other.try_join(), std::runtime_error);
+        });
+}
+
+BOOST_AUTO_TEST_CASE(the_cancellation_of_what_runs_can_be_read)
+{
+    BOOST_TEST(!this_fiber::cancellation().requested); // the thread's
+    run_on_fiber(
+        [](fiber_context& ctx)
+        {
+            fiber one(ctx,
+                      []
+                      {
+                          this_fiber::cancellation_state now = this_fiber::cancellation();
+                          BOOST_TEST((!now.requested && !now.due && !now.deferred && !now.reason));
+                          {
+                              const zsync::cancel_protection protect;
+                              this_fiber::yield(); // asked meanwhile
+                              now = this_fiber::cancellation();
+                              BOOST_TEST((now.requested && !now.due && now.deferred));
+                          }
+                          now = this_fiber::cancellation();
+                          BOOST_TEST((now.requested && now.due && !now.deferred));
+                          BOOST_TEST(now.reason == asio::error::timed_out);
+                          expect_error(operation_aborted, [] { zsync::check_cancel(); });
+                          now = this_fiber::cancellation();
+                          BOOST_TEST((now.requested && !now.due));
+                          zsync::recancel();
+                          BOOST_TEST(this_fiber::cancellation().due);
+                      });
+            this_fiber::yield();
+            one.request_cancel(asio::error::timed_out);
+            one.join();
+        });
+}
+
 BOOST_AUTO_TEST_CASE(a_request_ends_it_before_it_begins_and_while_it_waits)
 {
     run_on_fiber(
@@ -306,6 +384,25 @@ BOOST_AUTO_TEST_CASE(names_and_ids)
             fiber plain(ctx, [&] { seen = this_fiber::name(); });
             plain.join();
             BOOST_TEST(seen == ""); // not its predecessor's, on the same stack
+
+            // Nor do functions that share a fiber share its name.
+            this_fiber::id ids[2];
+            asio::post(ctx,
+                       [&]
+                       {
+                           this_fiber::set_name("posted");
+                           ids[0] = this_fiber::get_id();
+                       });
+            asio::post(ctx,
+                       [&]
+                       {
+                           seen = this_fiber::name();
+                           ids[1] = this_fiber::get_id();
+                       });
+            while (ids[1] == this_fiber::id())
+                this_fiber::yield();
+            BOOST_TEST(seen == "");
+            BOOST_TEST((ids[0] != ids[1]));
         });
 }
 
@@ -321,6 +418,16 @@ BOOST_AUTO_TEST_CASE(sleeping)
             this_fiber::sleep_until(start + 2ms);
             BOOST_TEST((std::chrono::steady_clock::now() - start >= 2ms));
             this_fiber::sleep_for(-1h);
+
+            const auto by_the_wall = std::chrono::system_clock::now() + 2ms;
+            this_fiber::sleep_until(by_the_wall);
+            BOOST_TEST((std::chrono::system_clock::now() >= by_the_wall));
+            error_code aborted;
+            fiber cancelled(ctx, [&] { this_fiber::sleep_until(std::chrono::system_clock::now() + 24h, aborted); });
+            this_fiber::yield();
+            cancelled.request_cancel();
+            cancelled.join();
+            BOOST_TEST(aborted == operation_aborted);
 
             error_code ec;
             fiber protected_one(ctx,

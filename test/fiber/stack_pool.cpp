@@ -275,6 +275,48 @@ BOOST_AUTO_TEST_CASE(all_pages_may_be_kept_or_none)
     BOOST_TEST(keeps_none.counters().trimmed == 32u);
 }
 
+BOOST_AUTO_TEST_CASE(trimming_gives_back_all_but_the_last_that_came_back)
+{
+    stack_pool pool;
+    const auto stacks = take(pool, 5);
+    for (const stack_view stack : stacks)
+        write(stack.base);
+    give_back(pool, stacks);
+    pool.trim(2);
+    BOOST_TEST(pool.counters().warm == 2u);
+    BOOST_TEST(pool.counters().trimmed == 3u);
+    for (std::size_t index = 0; index < stacks.size(); ++index)
+        BOOST_TEST(pool.high_water(stacks[index]) == (index < 3 ? 0 : stacks[index].bytes));
+    pool.trim();
+    pool.trim();
+    BOOST_TEST(pool.counters().warm == 0u);
+    BOOST_TEST(pool.counters().trimmed == 5u);
+    give_back(pool, take(pool, 5));
+    BOOST_TEST(pool.counters().slabs == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(the_pools_high_water_outlives_the_pages)
+{
+    for (const bool scrub : {false, true})
+    {
+        stack_pool_options options;
+        options.scrub = scrub;
+        stack_pool pool(options);
+        BOOST_TEST(pool.high_water() == 0u);
+        const auto stacks = take(pool, 3);
+        write(stacks[0].top() - 2 * page());
+        write(stacks[1].top() - 9 * page());
+        BOOST_TEST(pool.high_water() == 9 * page());
+        give_back(pool, stacks);
+        pool.trim();
+        BOOST_TEST(pool.high_water() == 9 * page());
+        const stack_view stack = pool.take();
+        write(stack.base);
+        BOOST_TEST(pool.high_water() == stack.bytes);
+        pool.give_back(stack);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(high_water_is_the_deepest_page)
 {
     stack_pool_options options;

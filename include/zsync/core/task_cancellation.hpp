@@ -75,6 +75,9 @@ public:
     /// A request waits to be delivered, and nothing defers it.
     bool due() const noexcept { return requested_ && !delivered_ && protections_ == 0; }
 
+    /// Delivery is deferred: see protect().
+    bool is_protected() const noexcept { return protections_ != 0; }
+
     /// Delivers a request that is due: true, once. Throws fiber_unwind if the context is being destroyed.
     bool take()
     {

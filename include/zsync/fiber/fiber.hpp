@@ -6,7 +6,10 @@
 #include <zsync/fiber/this_fiber.hpp>
 
 #include <boost/asio/error.hpp>
+#include <boost/assert.hpp>
 #include <boost/system/error_code.hpp>
+#include <boost/system/result.hpp>
+#include <boost/system/system_error.hpp>
 
 #include <concepts>
 #include <new>
@@ -24,7 +27,8 @@ struct fiber_attributes
     std::string name{};
 };
 
-/// Owns a fiber that runs a function, as std::jthread owns a thread: joins it, or cancels and joins it.
+/// Owns a fiber that runs a function, as std::jthread owns a thread: joins it, or cancels and joins it. What the
+/// function returns, join() returns; `fiber`, for void, drops it.
 ///
 /// @par Thread safety
 /// Distinct objects: safe. One object: one thread at a time, but request_cancel() and is_done() may be called by others
@@ -35,100 +39,190 @@ struct fiber_attributes
 ///
 /// @code
 /// zsync::fiber worker(ctx, {.name = "worker"}, [&] { copy(from, to); });
+/// zsync::basic_fiber length(ctx, [&] { return measure(from); }); // basic_fiber<std::size_t>
 /// ...
 /// worker.join(); // throws what copy() has thrown
+/// use(length.join());
 /// @endcode
-class [[nodiscard]] fiber
+template <class Result>
+class [[nodiscard]] basic_fiber
 {
+    template <class Function>
+    using result_of = std::invoke_result_t<std::decay_t<Function>>;
+
 public:
     /// Owns nothing.
-    fiber() noexcept = default;
+    basic_fiber() noexcept = default;
 
-    /// Starts `function()` on a fiber of its own, soon. Its result is dropped. Never blocks.
+    /// Starts `function()` on a fiber of its own, soon. Never blocks.
     /// @throws std::bad_alloc; what moving the function throws. Then nothing was started.
     template <class Function>
-        requires std::invocable<std::decay_t<Function>>
-    fiber(fiber_context& on, Function&& function) : fiber(on, fiber_attributes(), std::forward<Function>(function))
-    {
-    }
-
-    template <class Function>
-        requires std::invocable<std::decay_t<Function>>
-    fiber(fiber_context& on, fiber_attributes attributes, Function&& function) : id_(this_fiber::id::make())
-    {
-        auto named = [id = id_, name = std::move(attributes.name),
-                      function = std::decay_t<Function>(std::forward<Function>(function))]() mutable
+        requires std::invocable<std::decay_t<Function>> &&
+            (std::is_void_v<Result> || std::same_as<result_of<Function>, Result>)basic_fiber(fiber_context& on,
+                                                                                             Function&& function)
+            : basic_fiber(on, fiber_attributes(), std::forward<Function>(function))
         {
-            this_fiber::detail::introduce(id, name);
-            static_cast<void>(std::move(function)());
-        };
-        task_ = zsync::detail::start_fiber(on.loop(), named);
-        if (!task_)
-            throw std::bad_alloc();
-    }
-
-    fiber(fiber&& other) noexcept : task_(std::exchange(other.task_, nullptr)), id_(std::exchange(other.id_, {})) {}
-
-    /// First cancels and joins what it owns, as the destructor does.
-    fiber& operator=(fiber&& other) noexcept
-    {
-        if (this != &other)
-        {
-            abandon();
-            task_ = std::exchange(other.task_, nullptr);
-            id_ = std::exchange(other.id_, {});
         }
-        return *this;
-    }
 
-    /// Cancels the fiber and waits for its end, protected from the cancellation of its own task; what it throws is
-    /// dropped. Suspends the fiber, or blocks the thread. Where nothing may wait (below a handler of a stock object that
-    /// runs inline), a fiber that has not ended leaves no way out: the process is ended, as by std::thread's destructor.
-    ~fiber() { abandon(); }
+        template <class Function>
+            requires std::invocable<std::decay_t<Function>> &&
+                (std::is_void_v<Result> ||
+                 std::same_as<result_of<Function>, Result>)basic_fiber(fiber_context& on, fiber_attributes attributes,
+                                                                       Function&& function)
+                : id_(this_fiber::id::make())
+            {
+                auto named = [id = id_, name = std::move(attributes.name),
+                              function = std::decay_t<Function>(std::forward<Function>(function))]() mutable -> Result
+                {
+                    this_fiber::detail::introduce(id, name);
+                    if constexpr (std::is_void_v<Result>)
+                        static_cast<void>(std::move(function)());
+                    else
+                        return std::move(function)();
+                };
+                task_ = zsync::detail::start_fiber(on.loop(), named);
+                if (!task_)
+                    throw std::bad_alloc();
+            }
 
-    /// Says whether it owns a fiber. Never blocks.
-    bool joinable() const noexcept { return task_ != nullptr; }
+            basic_fiber(basic_fiber&& other) noexcept
+                : task_(std::exchange(other.task_, nullptr)), id_(std::exchange(other.id_, {}))
+            {
+            }
 
-    /// Says whether the function has ended: join() does not wait then. Never blocks.
-    bool is_done() const noexcept { return !task_ || task_->is_done(); }
+            /// First cancels and joins what it owns, as the destructor does.
+            basic_fiber& operator=(basic_fiber&& other) noexcept
+            {
+                if (this != &other)
+                {
+                    abandon();
+                    task_ = std::exchange(other.task_, nullptr);
+                    id_ = std::exchange(other.id_, {});
+                }
+                return *this;
+            }
 
-    /// What this_fiber::get_id() returns there. Never blocks.
-    this_fiber::id get_id() const noexcept { return id_; }
+            /// Cancels the fiber and waits for its end, protected from the cancellation of its own task; what it
+            /// returns or throws is dropped. Suspends the fiber, or blocks the thread. Where nothing may wait (below a
+            /// handler of a stock object that runs inline), a fiber that has not ended leaves no way out: the process
+            /// is ended, as by std::thread's destructor.
+            ~basic_fiber()
+            {
+                abandon();
+            }
 
-    /// Asks the fiber to end: its next cancellation point ends with operation_aborted. Once; does not wait, never
-    /// blocks.
-    void request_cancel(boost::system::error_code reason = boost::asio::error::operation_aborted) const noexcept
-    {
-        if (task_)
-            task_->request_cancel(reason);
-    }
+            /// Says whether it owns a fiber. Never blocks.
+            bool joinable() const noexcept
+            {
+                return task_ != nullptr;
+            }
 
-    /// Waits for the fiber's end. Suspends the fiber, or blocks the thread. Requires joinable(); not so afterwards.
-    ///
-    /// A cancellation point: a request of the waiting task goes on to the fiber, for whose end it waits all the same. If
-    /// that ends with operation_aborted the request has been delivered; else it stays pending.
-    ///
-    /// @throws what the function has thrown; system_error with resource_deadlock_would_occur where nothing may wait, and
-    ///         in the fiber itself: then it is joinable as before.
-    void join();
+            /// Says whether the function has ended: join() does not wait then. Never blocks.
+            bool is_done() const noexcept
+            {
+                return !task_ || task_->is_done();
+            }
 
-    /// The same with the code of a system_error, or success. Other exceptions are thrown.
-    void join(boost::system::error_code& ec);
+            /// What this_fiber::get_id() returns there. Never blocks.
+            this_fiber::id get_id() const noexcept
+            {
+                return id_;
+            }
 
-    /// Lets the fiber go on by itself. What it throws is dropped.
-    void detach() noexcept;
+            /// Asks the fiber to end: its next cancellation point ends with operation_aborted. Once; does not wait,
+            /// never blocks.
+            void request_cancel(boost::system::error_code reason = boost::asio::error::operation_aborted) const noexcept
+            {
+                if (task_)
+                    task_->request_cancel(reason);
+            }
 
-    void swap(fiber& other) noexcept
-    {
-        std::swap(task_, other.task_);
-        std::swap(id_, other.id_);
-    }
+            /// Waits for the fiber's end, and returns what the function has returned. Suspends the fiber, or blocks the
+            /// thread. Requires joinable(); not so afterwards.
+            ///
+            /// A cancellation point: a request of the waiting task goes on to the fiber, for whose end it waits all the
+            /// same. If that ends with operation_aborted the request has been delivered; else it stays pending.
+            ///
+            /// @throws what the function has thrown; system_error with resource_deadlock_would_occur where nothing may
+            /// wait, and
+            ///         in the fiber itself: then it is joinable as before.
+            Result join()
+            {
+                BOOST_ASSERT(joinable());
+                task_->join();
+                struct owned
+                {
+                    ~owned() { task.release(); }
+                    zsync::detail::task_state<Result>& task;
+                } const done{*std::exchange(task_, nullptr)};
+                zsync::detail::settle_request(done.task.outcome.failure());
+                return std::move(done.task.outcome).get();
+            }
 
-private:
-    void abandon() noexcept;
+            /// The same with the code of a system_error, or success. Other exceptions are thrown.
+            void join(boost::system::error_code& ec) requires std::is_void_v<Result>
+            {
+                ec = {};
+                try
+                {
+                    join();
+                }
+                catch (const boost::system::system_error& error)
+                {
+                    ec = error.code();
+                }
+            }
 
-    zsync::detail::task_state<void>* task_ = nullptr;
-    this_fiber::id id_;
+            /// The same as a value or such a code.
+            boost::system::result<Result> try_join() requires(!std::is_reference_v<Result>)
+            {
+                try
+                {
+                    if constexpr (std::is_void_v<Result>)
+                        return join(), boost::system::result<void>();
+                    else
+                        return join();
+                }
+                catch (const boost::system::system_error& error)
+                {
+                    return error.code();
+                }
+            }
+
+            /// Lets the fiber go on by itself. What it returns or throws is dropped.
+            void detach() noexcept
+            {
+                if (task_)
+                    std::exchange(task_, nullptr)->release();
+            }
+
+            void swap(basic_fiber& other) noexcept
+            {
+                std::swap(task_, other.task_);
+                std::swap(id_, other.id_);
+            }
+
+        private:
+            void abandon() noexcept
+            {
+                if (!task_)
+                    return;
+                if (!task_->is_done())
+                    zsync::detail::cancel_and_join(*task_);
+                std::exchange(task_, nullptr)->release();
+            }
+
+            zsync::detail::task_state<Result>* task_ = nullptr;
+            this_fiber::id id_;
 };
+
+template <class Function>
+basic_fiber(fiber_context&, Function&&) -> basic_fiber<std::invoke_result_t<std::decay_t<Function>>>;
+
+template <class Function>
+basic_fiber(fiber_context&, fiber_attributes, Function&&) -> basic_fiber<std::invoke_result_t<std::decay_t<Function>>>;
+
+/// A fiber of whose result nobody hears, but what it throws.
+using fiber = basic_fiber<void>;
 
 } // namespace zsync

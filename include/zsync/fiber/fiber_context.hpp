@@ -5,6 +5,7 @@
 #include <zsync/core/loop_executor.hpp>
 #include <zsync/core/metrics.hpp>
 #include <zsync/fiber/fiber_options.hpp>
+#include <zsync/fiber/stack_pool.hpp>
 
 #include <boost/asio/execution_context.hpp>
 
@@ -20,6 +21,15 @@ namespace detail
 {
 class fiber_loop;
 }
+
+/// Tells what the stacks of a context have come to.
+struct stack_usage
+{
+    stack_counters fibers;                ///< Those of spawned fibers.
+    stack_counters functions;             ///< Those that posted functions and handlers run on.
+    std::size_t fibers_high_water = 0;    ///< The most bytes that any of them has used, in whole pages.
+    std::size_t functions_high_water = 0; ///< Likewise.
+};
 
 /// An execution context whose functions may wait: each runs on a fiber, over one loop on the thread that calls run().
 ///
@@ -108,6 +118,16 @@ public:
 
     /// Returns the counters as they are now. Never blocks; any thread.
     metrics counters() const noexcept;
+
+    /// Returns what the stacks have come to. For the thread that runs the context, or while none does. A system call
+    /// for each stack there is; never blocks.
+    stack_usage stacks() const noexcept;
+
+    /// Gives back the memory of stacks that are free: all pages of those that fibers have left, and the fibers that
+    /// functions have waited on, but one. For a program that has seen its load, or its memory, go; posted, it can be
+    /// called for from any thread. For the thread that runs the context, or while none does. A system call or two a
+    /// stack; never blocks.
+    void release_memory() noexcept;
 
     /// The loop, for the library's own layers.
     detail::fiber_loop& loop() noexcept { return *loop_; }

@@ -123,8 +123,12 @@ public:
         warmest_ = place;
         --alive_;
         if (++warm_ >= trim_at_) [[unlikely]]
-            trim();
+            trim(keep_warm_);
     }
+
+    /// Gives the pages of free stacks back, but of so many that came back last. Their address space stays. A system
+    /// call or two a stack; never blocks.
+    void trim(std::size_t keep = 0) noexcept;
 
     /// Returns the usable bytes of each stack. Never blocks.
     std::size_t stack_bytes() const noexcept { return stack_bytes_; }
@@ -146,6 +150,10 @@ public:
     /// whole pages, by mincore(2). Pages that were swapped out do not count. Zero if the kernel does not tell. A system
     /// call; never blocks.
     std::size_t high_water(stack_view stack) const noexcept;
+
+    /// Returns the most that this is, or was, of any stack of the pool. A system call for each stack there is, free or
+    /// not; never blocks.
+    std::size_t high_water() const noexcept;
 
 private:
     // Stands in the uppermost bytes of a free stack that keeps its pages: memory that its next user touches anyway.
@@ -176,7 +184,7 @@ private:
     slab install_guards(std::byte* memory) noexcept;
     void check_and_scrub(stack_view stack) noexcept;
     void scrub(stack_view stack) const noexcept;
-    void trim() noexcept;
+    void note_high_water(stack_view stack) noexcept;
 
     std::size_t stride() const noexcept { return page_ + stack_bytes_; }
     std::size_t slab_bytes() const noexcept { return stride() * stacks_per_slab_; }
@@ -198,6 +206,7 @@ private:
     std::size_t keep_warm_;
     std::size_t mprotect_left_;
     std::uint64_t trimmed_ = 0;
+    std::size_t deepest_ = 0; // of stacks whose pages have been given back since
     std::size_t guards_mprotect_ = 0;
     std::size_t guards_missing_ = 0;
     std::vector<std::byte*> cold_; // free, never touched or pages given back; has room for all stacks of all slabs

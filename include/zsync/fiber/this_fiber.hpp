@@ -5,11 +5,12 @@
 
 #include <chrono>
 #include <compare>
+#include <cstddef>
 #include <cstdint>
 #include <ostream>
 #include <string_view>
 
-// What runs, for itself: see also <zsync/core/cancel_protection.hpp> for its cancellation.
+// What runs, for itself. Its cancellation is read here, and changed by <zsync/core/cancel_protection.hpp>.
 namespace zsync::this_fiber
 {
 
@@ -49,6 +50,27 @@ std::string_view name() noexcept;
 /// Names the running fiber: the first 31 characters count. Does nothing on a thread. Never blocks.
 void set_name(std::string_view name) noexcept;
 
+/// Tells what has been asked of a task, and where that stands. A value.
+struct cancellation_state
+{
+    bool requested = false; ///< Somebody has asked it to end, whether or not it has been told.
+    bool due = false;       ///< Its next cancellation point tells it.
+    bool deferred = false;  ///< A cancel_protection is in force.
+
+    boost::system::error_code reason{}; ///< Of the request; success if there was none.
+};
+
+/// Returns the cancellation of the running fiber, or of the thread, as it is now. No cancellation point; never blocks.
+cancellation_state cancellation() noexcept;
+
+/// Returns how many bytes of its stack the running fiber has left, below the calling function; on a thread the largest
+/// number there is. A page of them at least should stay. Never blocks.
+std::size_t stack_left() noexcept;
+
+/// Returns how many bytes of its stack were ever in use, in whole pages, by the running fiber or one that had the stack
+/// before it; zero on a thread. A system call; never blocks.
+std::size_t stack_high_water() noexcept;
+
 /// Lets what is ready run first. Suspends the fiber; does nothing on a thread. Not a cancellation point.
 ///
 /// @throws boost::system::system_error with resource_deadlock_would_occur below a handler that must return first: see
@@ -63,6 +85,25 @@ void sleep_until(std::chrono::steady_clock::time_point when);
 
 /// The same with an error code.
 void sleep_until(std::chrono::steady_clock::time_point when, boost::system::error_code& ec);
+
+/// The same by another clock: looks at it again as often as it has gone another way than the time.
+template <class Clock, class Duration>
+void sleep_until(const std::chrono::time_point<Clock, Duration>& when)
+{
+    using clock = std::chrono::steady_clock;
+    do
+        sleep_until(clock::now() + std::chrono::ceil<clock::duration>(when - Clock::now()));
+    while (Clock::now() < when);
+}
+
+template <class Clock, class Duration>
+void sleep_until(const std::chrono::time_point<Clock, Duration>& when, boost::system::error_code& ec)
+{
+    using clock = std::chrono::steady_clock;
+    do
+        sleep_until(clock::now() + std::chrono::ceil<clock::duration>(when - Clock::now()), ec);
+    while (!ec && Clock::now() < when);
+}
 
 /// Waits for a time, at least. As sleep_until().
 template <class Rep, class Period>

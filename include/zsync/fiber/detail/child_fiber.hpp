@@ -36,6 +36,7 @@ private:
     {
         run_for(this->outcome, owner().ending(), std::move(function_));
         function_.~Function();
+        end_function(); // before anybody is told
         this->finish();
         if (released_) // perhaps before there was a result
             this->outcome.reset();
@@ -86,7 +87,7 @@ private:
     private:
         void main() noexcept
         {
-            work_.main(owner().ending());
+            work_.main(owner().ending(), this);
             owner().end(*this);
         }
 
@@ -100,21 +101,23 @@ private:
     void start(bool invoke) noexcept
     {
         if (!invoke)
-            return main(true);
+            return main(true, nullptr);
         try
         {
             owner().template make_fiber<runner>(owner().take_stack(sizeof(runner)), *this).ready();
         }
         catch (const std::bad_alloc&)
         {
-            main(false); // on the fiber that runs this item, which is not its own to cancel
+            main(false, nullptr); // on the fiber that runs this item, which is not its own to cancel
         }
     }
 
-    void main(bool ending) noexcept
+    void main(bool ending, fiber* own) noexcept
     {
         run_for(this->outcome, ending, std::move(*function_));
         function_.reset();
+        if (own)
+            own->end_function(); // before anybody is told
         this->finish();
         if (std::exchange(left_, true))
             delete this;

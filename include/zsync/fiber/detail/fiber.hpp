@@ -3,6 +3,7 @@
 
 #include <zsync/core/agent.hpp>
 #include <zsync/core/work_item.hpp>
+#include <zsync/fiber/detail/local_values.hpp>
 #include <zsync/fiber/detail/stack_switch.hpp>
 #include <zsync/fiber/this_fiber.hpp>
 
@@ -41,6 +42,13 @@ public:
     /// Makes the fiber go on. It must be suspended, and not be ready already.
     void ready() noexcept;
 
+    /// Destroys what its function has made its own: to be called by the fiber itself, where it may still wait.
+    void end_function() noexcept
+    {
+        if (marked) [[unlikely]]
+            forget_function();
+    }
+
     /// Says whether an item is a fiber to be resumed.
     static fiber* from(work_item& item) noexcept { return item.run == &resumed ? static_cast<fiber*>(&item) : nullptr; }
 
@@ -52,11 +60,14 @@ public:
     asio_call_stacks bottom; // what its function began with, or its slice
     bool scheduled = false;  // by its schedule function, and not resumed yet
     bool is_loop = false;    // runs items, and may be waiting in one
+    bool marked = false;     // its function has an id, a name or values of its own
     bool kept = false;       // stays where it is when it has ended, until fiber_loop::release()
     this_fiber::id number;   // none: nobody has asked yet
     char name[32];           // ends with a zero
+    local_values locals;
 
 private:
+    void forget_function() noexcept;
     void wait(waiter& w) noexcept override;
     bool wait_until(waiter& w, std::chrono::steady_clock::time_point deadline) noexcept override;
     void notify(waiter& w) noexcept override;

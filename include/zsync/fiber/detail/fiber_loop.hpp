@@ -14,6 +14,13 @@
 #include <optional>
 #include <string>
 
+namespace zsync
+{
+
+struct stack_usage;
+
+} // namespace zsync
+
 namespace zsync::detail
 {
 
@@ -133,6 +140,15 @@ public:
     /// Returns the fiber below whose stack an address is, in the guard; null: none. For the handler of a fault, on the
     /// loop's thread.
     const fiber* with_guard_at(std::uintptr_t address) const noexcept;
+
+    /// Returns what a fiber has used of its stack.
+    std::size_t high_water(const fiber& of) const noexcept
+    {
+        return (of.is_loop ? loop_stacks_ : stacks_).high_water(of.stack());
+    }
+
+    stack_usage stacks() const noexcept;
+    void release_memory() noexcept;
 
     fiber& running() const noexcept { return static_cast<fiber&>(*current_); }
     bool in_guest() const noexcept { return guest_->running(); }

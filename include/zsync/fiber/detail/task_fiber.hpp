@@ -186,6 +186,7 @@ private:
         {
             result.failure = std::current_exception();
         }
+        end_function();
         // Of a context that is being destroyed no handler is called, whatever the function has made of it; and the
         // slot's signal may be gone.
         if (owner().ending())
