@@ -97,7 +97,7 @@ private:
         }
         void wake() noexcept override { owner_.wake(); }
         metrics counters() const noexcept override { return performer_.counters(); }
-        void shutdown(void* sink) noexcept { performer_.shutdown(sink); }
+        void shutdown(void* sink) noexcept override { performer_.shutdown(sink); }
 
     private:
         blocking_loop& owner_;

@@ -19,7 +19,7 @@ namespace zsync
 
 attach_result attach(boost::asio::io_context& context, const attach_options& options)
 {
-    const int hint = boost::asio::use_service<detail::scheduler>(context).concurrency_hint();
+    const int hint = detail::concurrency_hint(boost::asio::use_service<detail::scheduler>(context));
     const auto ring = detail::uring_service::install(
         context,
         {.concurrency_hint = hint, .ring_entries = options.ring_entries, .require_ring = options.require_ring});

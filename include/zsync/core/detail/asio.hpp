@@ -71,6 +71,13 @@ struct outstanding_work_member
     friend constexpr type exposed(outstanding_work_member) noexcept;
 };
 
+struct concurrency_hint_member
+{
+    using type = const int scheduler::*;
+    friend constexpr type exposed(concurrency_hint_member) noexcept;
+};
+
+template struct expose_member<concurrency_hint_member, &scheduler::concurrency_hint_>;
 template struct expose_member<outstanding_work_member, &scheduler::outstanding_work_>;
 template struct expose_member<epoll_descriptor_member, &epoll_reactor::epoll_fd_>;
 template struct expose_member<task_factory_member, &scheduler::get_task_>;
@@ -97,11 +104,21 @@ inline long outstanding_work(const scheduler& of) noexcept
     return of.*exposed(outstanding_work_member{});
 }
 
+/// Returns the hint that a scheduler was made with. Since Boost 1.87 it has no function for that.
+inline int concurrency_hint(const scheduler& of) noexcept
+{
+    return of.*exposed(concurrency_hint_member{});
+}
+
 /// Installs a scheduler that starts no thread, waits in the task that `factory` returns, and is run by one thread at a
 /// time. To be called before anything else can install one.
 inline scheduler& install_scheduler(boost::asio::execution_context& context, scheduler::get_task_func_type factory)
 {
+#if BOOST_ASIO_VERSION >= 103200 // Boost 1.87: the hint has become a setting of the context
+    auto made = std::make_unique<scheduler>(context, false, factory);
+#else
     auto made = std::make_unique<scheduler>(context, 1, false, factory);
+#endif
     boost::asio::add_service(context, made.get());
     return *made.release();
 }
