@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 // What docs/sync.md shows: a channel between a thread and fibers, a lock that a handler waits for, a wait with a
-// deadline and one that is cancelled. Returns 0 if all came out as it says there.
+// deadline and one that is cancelled; the first of several things, news for all, and a value to watch. Returns 0 if all
+// came out as it says there.
 #include <zsync/fiber.hpp>
 #include <zsync/sync.hpp>
 
 #include <boost/asio.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <iostream>
 #include <mutex>
 #include <thread>
@@ -67,7 +69,65 @@ int main()
     loop.restart();
     loop.run();
 
+    // The first of several: items, a signal to stop, a timer of Asio's.
+    zsync::fiber_context server;
+    zsync::channel<int> orders(0);
+    zsync::event stop;
+    int served = 0;
+    bool idle = false;
+    zsync::spawn(
+        server,
+        [&]
+        {
+            asio::steady_timer patience(server, 1h);
+            for (bool stopping = false; !stopping;)
+            {
+                auto [which, order, stopped, waited] =
+                    zsync::select(orders.receiving(), stop.waiting(), patience.async_wait(asio::deferred));
+                if (which == 0 && order)
+                    served += *order;
+                stopping = which == 1;
+            }
+            idle = std::get<0>(zsync::try_select(orders.receiving())) == zsync::none_selected;
+        },
+        asio::detached);
+
+    // News for all, and a value to watch: the reader is too slow for the first.
+    zsync::broadcast_channel<int> news(2);
+    zsync::watch<int> temperature(20);
+    std::uint64_t missed = 0;
+    int last = 0;
+    int warmest = 0;
+    zsync::spawn(
+        server,
+        [&, reader = news.subscribe(), thermometer = temperature.subscribe()]() mutable
+        {
+            orders.send(40);
+            orders.send(2);
+            stop.set();
+            error_code ec;
+            while (ec != zsync::error::channel_closed)
+            {
+                if (const auto item = reader.receive(ec))
+                    last = *item;
+                else if (ec == zsync::error::lagged)
+                    missed = reader.missed(); // and goes on with the oldest that is kept
+            }
+            warmest = thermometer.receive();
+        },
+        asio::detached);
+    for (int i = 1; i <= 5; ++i)
+    {
+        news.send(i);
+        temperature.set(20 + i);
+    }
+    news.close();
+    server.run();
+
     std::cout << "sum " << sum << ", locked " << locked << ", in time " << in_time << ", then " << reason.message()
-              << '\n';
-    return sum == 500'500 && locked && !in_time && reason == asio::error::operation_aborted ? 0 : 1;
+              << "\nserved " << served << ", idle " << idle << ", missed " << missed << ", last " << last
+              << ", warmest " << warmest << '\n';
+    const bool first = sum == 500'500 && locked && !in_time && reason == asio::error::operation_aborted;
+    const bool second = served == 42 && idle && missed == 3 && last == 5 && warmest == 25;
+    return first && second ? 0 : 1;
 }

@@ -19,4 +19,5 @@
 #include <zsync/core/task_cancellation.hpp>
 #include <zsync/core/timer_wheel.hpp>
 #include <zsync/core/use_await.hpp>
+#include <zsync/core/waitable.hpp>
 #include <zsync/core/work_item.hpp>

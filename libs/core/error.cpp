@@ -29,6 +29,8 @@ public:
             return "The deadline has passed";
         case error::channel_closed:
             return "The channel is closed";
+        case error::lagged:
+            return "The receiver was too slow and has missed items";
         }
         return "Unknown zsync error";
     }

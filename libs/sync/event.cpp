@@ -43,7 +43,12 @@ boost::system::error_code event::wait_set(detail::sync_clock::time_point deadlin
 bool event::happened_or_wait(detail::wait_node& node) noexcept
 {
     const std::lock_guard held(lock_);
-    if (set_.load(std::memory_order_relaxed))
+    return enter(node);
+}
+
+bool event::enter(detail::wait_node& node) noexcept
+{
+    if (try_enter())
         return true;
     waiters_.push_back(node);
     return false;

@@ -30,6 +30,11 @@ void mutex::lock_protected() noexcept
 bool mutex::lock_or_wait(detail::wait_node& node) noexcept
 {
     const std::lock_guard lists(lock_);
+    return enter(node);
+}
+
+bool mutex::enter(detail::wait_node& node) noexcept
+{
     int now = state_.load(std::memory_order_relaxed);
     while (now != awaited)
     {

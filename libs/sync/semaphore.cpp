@@ -17,6 +17,11 @@ boost::system::error_code semaphore_core::acquire_contended(sync_clock::time_poi
 bool semaphore_core::acquire_or_wait(wait_node& node) noexcept
 {
     const std::lock_guard lists(lock_);
+    return enter(node);
+}
+
+bool semaphore_core::enter(wait_node& node) noexcept
+{
     std::ptrdiff_t now = 0;
     // While somebody waits there is no unit to be had, and nobody adds one but under the lock.
     while (!state_.compare_exchange_weak(now, now >= unit ? now - unit : awaited, std::memory_order_acquire,
@@ -39,8 +44,13 @@ void semaphore_core::hand_over(std::ptrdiff_t count) noexcept
     woken_list woken;
     {
         const std::lock_guard lists(lock_);
-        for (; count != 0 && !waiters_.empty(); --count)
-            woken.push(waiters_.pop_front());
+        for (; count != 0; --count)
+        {
+            wait_node* const next = waiters_.pop_front();
+            if (!next)
+                break;
+            woken.push(next);
+        }
         withdrawn(woken);
     }
     woken.complete();

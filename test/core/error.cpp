@@ -29,7 +29,7 @@ BOOST_AUTO_TEST_CASE(every_code_has_a_message_of_its_own_and_both_forms_agree)
 {
     const std::string unknown = zsync::error_category().message(12345);
     std::string previous;
-    for (auto code : {error::concurrency_unavailable, error::timed_out, error::channel_closed})
+    for (auto code : {error::concurrency_unavailable, error::timed_out, error::channel_closed, error::lagged})
     {
         const boost::system::error_code ec = code;
         char buffer[64];

@@ -2,6 +2,7 @@
 #include <zsync/sync/channel.hpp>
 
 #include <zsync/core/use_await.hpp>
+#include <zsync/sync/oneshot.hpp>
 
 #include "sync/wait_cases.hpp"
 

@@ -25,6 +25,10 @@ enum class error
 
     /// The channel is closed: nothing can be sent any more, and what had been sent has all been received.
     channel_closed,
+
+    /// The receiver was too slow for its broadcast_channel, and items have been dropped that it has not received. It
+    /// can go on, with the oldest that is left.
+    lagged,
 };
 
 /// Returns the category of zsync::error, named "zsync". Two copies of the library in one process compare equal.

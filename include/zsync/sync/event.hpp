@@ -4,6 +4,7 @@
 #include <zsync/sync/detail/agent_wait.hpp>
 #include <zsync/sync/detail/handler_wait.hpp>
 #include <zsync/sync/detail/notice.hpp>
+#include <zsync/sync/detail/notice_case.hpp>
 
 #include <boost/asio/async_result.hpp>
 #include <boost/system/error_code.hpp>
@@ -79,9 +80,16 @@ public:
             token);
     }
 
+    /// What select() takes: its result<void> is success.
+    auto waiting() noexcept { return detail::notice_case(*this); }
+
 private:
+    friend class detail::notice_case<event>;
+
     boost::system::error_code wait_set(detail::sync_clock::time_point deadline);
     bool happened_or_wait(detail::wait_node& node) noexcept;
+    bool try_enter() const noexcept { return set_.load(std::memory_order_relaxed); } // with the lock held
+    bool enter(detail::wait_node& node) noexcept;                                   // likewise
     void start(detail::wait_node& node) noexcept;
 
     // Written under the lock; by is_set() read without it, where acquire pairs with set()'s release.

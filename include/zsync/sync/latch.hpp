@@ -80,6 +80,9 @@ public:
         return zero_.async_wait(std::forward<Token>(token));
     }
 
+    /// What select() takes: its result<void> is success.
+    auto waiting() noexcept { return zero_.waiting(); }
+
 private:
     // Each count_down() takes off; acquire and release, so that the last, which sets the event, has seen all.
     std::atomic<std::ptrdiff_t> left_;

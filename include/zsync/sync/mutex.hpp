@@ -4,6 +4,7 @@
 #include <zsync/sync/detail/agent_wait.hpp>
 #include <zsync/sync/detail/handler_wait.hpp>
 #include <zsync/sync/detail/notice.hpp>
+#include <zsync/sync/detail/notice_case.hpp>
 
 #include <boost/asio/async_result.hpp>
 #include <boost/system/error_code.hpp>
@@ -97,9 +98,9 @@ public:
     /// Lets go of it, or hands it over. Never blocks; any thread.
     void unlock() noexcept
     {
-        int expected = held;
-        if (!state_.compare_exchange_strong(expected, free, std::memory_order_release, std::memory_order_relaxed))
-            [[unlikely]]
+        int expected = state_.load(std::memory_order_relaxed);
+        if (expected != held || !state_.compare_exchange_strong(expected, free, std::memory_order_release,
+                                                                std::memory_order_relaxed)) [[unlikely]]
             hand_over();
     }
 
@@ -119,8 +120,12 @@ public:
             token);
     }
 
+    /// What select() takes: its result<void> is success, and the mutex is held.
+    auto locking() noexcept { return detail::notice_case(*this); }
+
 private:
     friend class condition_variable;
+    friend class detail::notice_case<mutex>;
     friend class detail::locking_notice;
 
     static constexpr int free = 0;
@@ -130,6 +135,8 @@ private:
     boost::system::error_code lock_contended(detail::sync_clock::time_point deadline);
     void lock_protected() noexcept;
     bool lock_or_wait(detail::wait_node& node) noexcept;
+    bool try_enter() noexcept { return try_lock(); }
+    bool enter(detail::wait_node& node) noexcept; // with the lists' lock held
     void start(detail::wait_node& node) noexcept;
     void hand_over() noexcept;
     void withdrawn(detail::woken_list&) noexcept override;

@@ -4,6 +4,7 @@
 #include <zsync/sync/detail/agent_wait.hpp>
 #include <zsync/sync/detail/handler_wait.hpp>
 #include <zsync/sync/detail/notice.hpp>
+#include <zsync/sync/detail/notice_case.hpp>
 
 #include <boost/asio/async_result.hpp>
 #include <boost/assert.hpp>
@@ -52,6 +53,10 @@ public:
 
     boost::system::error_code acquire_contended(sync_clock::time_point deadline);
     void start(wait_node& node) noexcept;
+
+    // For a selection, with the lock held.
+    bool try_enter() noexcept { return try_acquire(); }
+    bool enter(wait_node& node) noexcept;
 
 private:
     static constexpr std::ptrdiff_t awaited = 1; // somebody waits, and the count is zero
@@ -147,6 +152,9 @@ public:
             },
             token);
     }
+
+    /// What select() takes: its result<void> is success, and there is a unit less.
+    auto acquiring() noexcept { return detail::notice_case(core_); }
 
 private:
     detail::semaphore_core core_;

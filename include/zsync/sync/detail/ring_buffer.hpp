@@ -35,6 +35,13 @@ public:
     bool empty() const noexcept { return size_ == 0; }
     bool full() const noexcept { return size_ == limit_; }
 
+    /// Counted from the oldest. Requires that there is one.
+    const T& operator[](std::size_t index) const noexcept
+    {
+        BOOST_ASSERT(index < size_);
+        return *place(index);
+    }
+
     /// Requires that it is not full. @throws std::bad_alloc, and then the item is as it was.
     void push(T&& item)
     {

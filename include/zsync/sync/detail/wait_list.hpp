@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zsync/core/light_mutex.hpp>
+#include <zsync/core/waitable.hpp>
 
 #include <boost/assert.hpp>
 #include <boost/system/error_code.hpp>
@@ -37,12 +38,23 @@ protected:
     explicit wait_node(complete_function complete) noexcept : complete_(complete) {}
     ~wait_node() { BOOST_ASSERT(!next); }
 
+    /// Makes it a part of a selection, which may have been ended by another.
+    void belong_to(selection& of, std::size_t index) noexcept
+    {
+        selection_ = &of;
+        index_ = index;
+    }
+
 private:
     friend class wait_list;
     friend class woken_list;
     friend class wait_queue;
 
+    bool claim() noexcept { return !selection_ || selection_->claim(index_); }
+
     const complete_function complete_;
+    selection* selection_ = nullptr; // null: this is all its waiter waits for
+    std::size_t index_ = 0;
 };
 
 /// Waiters, the longest waiting first. Owns nothing; for whoever holds the lock of its wait_queue.
@@ -68,13 +80,16 @@ public:
         head_.previous = &link;
     }
 
-    /// Takes the first out; null: there is none.
+    /// Takes the first out whose wait has not been ended elsewhere, and so ends it; null: there is none.
     wait_node* pop_front() noexcept
     {
-        wait_node* const first = front();
-        if (first)
+        while (wait_node* const first = front())
+        {
             remove(*first);
-        return first;
+            if (first->claim()) [[likely]]
+                return first;
+        }
+        return nullptr;
     }
 
     /// Takes a node out of whichever list it is in; false: it is in none.
@@ -162,6 +177,11 @@ inline void complete(wait_node& node) noexcept
 /// No wake-up is lost: under the lock the waiter looks whether it has to wait, and enters the list; and under the lock
 /// state is changed and the list looked at.
 ///
+/// A node of a selection stands in one of several lists. Whoever takes it out must claim the selection besides, under
+/// the same lock; if that has been ended by another, the node stays out, and the next is taken. Its waiter withdraws
+/// all of its nodes before it goes, which waits for each lock: so nobody finds one that is gone. A list may hold such
+/// nodes, whose waits are over: not being empty does not say that somebody can be woken.
+///
 /// @par Lifetime
 /// A node lives until it has been told. A wait_queue lives until nobody waits for it any more; a waiter that has been
 /// told may destroy it at once, since nobody who tells touches it afterwards.
@@ -184,6 +204,9 @@ public:
     }
 
 protected:
+    template <class Node>
+    friend class selected_wait;
+
     ~wait_queue() = default;
 
     /// Puts right what depended on the node; it may let others go on. Under the lock.
