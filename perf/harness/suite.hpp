@@ -84,6 +84,7 @@ suite pingpong_suite();
 suite post_suite();
 suite spawn_suite();
 suite switch_suite();
+suite sync_suite();
 suite timer_suite();
 suite unwind_suite();
 
