@@ -33,8 +33,8 @@ boost::system::error_code agent_wait_base::wait_until(sync_clock::time_point dea
             waiter_.wait(); // somebody has taken it out, and is about to tell
     }
     cancellation.end();
-    if (node_.result == operation_aborted)
-        cancellation.take(); // throws where the context is being destroyed
+    if (node_.result && node_.result == operation_aborted) [[unlikely]] // comparing error codes costs more than asking
+        cancellation.take();                                            // throws where the context is being destroyed
     return node_.result;
 }
 

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <zsync/core/detail/single_threaded.hpp>
+
 #include <atomic>
 
 namespace zsync
 {
 
 /// A mutex for sections of some ten instructions: one atomic instruction to lock and one to unlock, both inline, as
-/// long as nobody waits. Can be built without locking, for users who promise that there is one thread.
+/// long as nobody waits; none in a process of one thread. Can be built without locking, for users who promise that
+/// there is one thread.
 ///
 /// A contended lock() blocks the thread (futex(2) through std::atomic::wait). Not recursive, not fair.
 class light_mutex
@@ -25,13 +28,25 @@ public:
 
     bool try_lock() noexcept
     {
+        if (!locking_)
+            return true;
         int expected = free;
-        return !locking_ || state_.compare_exchange_strong(expected, held, std::memory_order_acquire);
+        if (!detail::single_threaded())
+            return state_.compare_exchange_strong(expected, held, std::memory_order_acquire);
+        // The same without an atomic instruction: whatever thread is started meanwhile finds the state as it is.
+        if (state_.load(std::memory_order_relaxed) != free)
+            return false;
+        state_.store(held, std::memory_order_relaxed);
+        return true;
     }
 
     void unlock() noexcept
     {
-        if (locking_ && state_.exchange(free, std::memory_order_release) == contended)
+        if (!locking_)
+            return;
+        if (detail::single_threaded())
+            state_.store(free, std::memory_order_relaxed);
+        else if (state_.exchange(free, std::memory_order_release) == contended)
             state_.notify_one();
     }
 

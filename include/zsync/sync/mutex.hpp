@@ -65,8 +65,10 @@ public:
     /// Locks if that is possible at once. Never blocks; no cancellation point.
     bool try_lock() noexcept
     {
-        int expected = free;
-        return state_.compare_exchange_strong(expected, held, std::memory_order_acquire, std::memory_order_relaxed);
+        // Looks first: an exchange that fails costs as much as one that does not.
+        int expected = state_.load(std::memory_order_relaxed);
+        return expected == free &&
+               state_.compare_exchange_strong(expected, held, std::memory_order_acquire, std::memory_order_relaxed);
     }
 
     /// Locks, or returns false if that takes longer than given. Suspends the fiber or blocks the thread. @throws as
