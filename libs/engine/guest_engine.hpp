@@ -63,6 +63,10 @@ private:
             return boost::asio::execution::blocking.possibly;
         }
 
+        // Since Boost 1.82 Asio wants to be able to ask for this. The one handler here takes notes and requests a turn,
+        // which is as well done inside the function that starts its wait.
+        here require(boost::asio::execution::blocking_t::never_t) const noexcept { return *this; }
+
         template <class Function>
         void execute(Function&& function) const
         {
