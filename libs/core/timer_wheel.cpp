@@ -9,7 +9,8 @@ namespace zsync
 // Visits the occupied slots up to the tick `target`, in order of time. A slot above level 0 is spread over the levels
 // below it. A timer of a level 0 slot that was re-armed for a later tick moves on to the slot of that tick. So every
 // due timer is met in the slot of its own tick, and only timers of one tick need sorting.
-std::size_t timer_wheel::take_due(clock::time_point now, std::uint64_t target, timer_list& due) noexcept
+std::size_t timer_wheel::take_due(clock::time_point now, std::uint64_t target, timer_list& due,
+                                  std::size_t enough) noexcept
 {
     std::size_t taken = 0;
     for (std::size_t index = first_slot(); index != no_slot; index = first_slot())
@@ -17,6 +18,11 @@ std::size_t timer_wheel::take_due(clock::time_point now, std::uint64_t target, t
         const std::uint64_t begin = first_tick(index);
         if (begin > target)
             break;
+        if (taken >= enough)
+        {
+            target = current_;
+            break;
+        }
         current_ = begin;
         if (index < 64)
         {
@@ -77,15 +83,36 @@ std::size_t timer_wheel::take_slot(std::size_t index, clock::time_point now, tim
     timer_link* tail = due.head_.prev;
     for (timer_link* node = sorted ? batch.next : sort(batch.next); node; node = node->next)
     {
-        static_cast<timer_node*>(node)->place_ = due_place;
-        node->prev = tail;
-        tail->next = node;
-        tail = node;
+        tail = append(node, tail);
         ++count;
     }
     tail->next = &due.head_;
     due.head_.prev = tail;
     return count;
+}
+
+void timer_wheel::take_all(timer_list& due) noexcept
+{
+    timer_link* tail = due.head_.prev;
+    for (std::size_t index = first_slot(); index != no_slot; index = first_slot())
+    {
+        mark_empty(index);
+        timer_link* const end = &slots_[index].head;
+        for (timer_link* node = end->next; node != end;)
+            tail = append(std::exchange(node, node->next), tail);
+    }
+    tail->next = &due.head_;
+    due.head_.prev = tail;
+    size_ = 0;
+}
+
+// Links a due timer behind the last one; returns it, as the last one.
+timer_link* timer_wheel::append(timer_link* node, timer_link* tail) noexcept
+{
+    static_cast<timer_node*>(node)->place_ = due_place;
+    node->prev = tail;
+    tail->next = node;
+    return node;
 }
 
 bool timer_wheel::precedes(const timer_link& a, const timer_link& b) noexcept

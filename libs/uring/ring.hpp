@@ -85,6 +85,9 @@ public:
 
     bool has_completions() const noexcept { return io_uring_cq_ready(&ring_) != 0; }
 
+    /// Changes when a completion comes. May be read while another thread reaps.
+    unsigned completion_tail() const noexcept { return __atomic_load_n(ring_.cq.ktail, __ATOMIC_ACQUIRE); }
+
     /// Says whether completions can only be had by entering the kernel: deferred task work, or an overflowed queue.
     bool must_enter() const noexcept
     {

@@ -50,6 +50,7 @@ int make_wake_descriptor()
 uring_engine::uring_engine(const uring_engine_options& options)
     : mutex_(options.locking),
       entries_(options.entries ? options.entries : 1),
+      spin_for_(options.spin_for),
       one_owner_(options.one_owner),
       one_runner_(options.one_runner || options.one_owner),
       cooperative_(!options.several_runners)
@@ -205,10 +206,13 @@ std::size_t uring_engine::turn(std::optional<std::chrono::microseconds> timeout,
         if (submit(held) < 0)
             break;
 
-    const bool may_wait = (!timeout || timeout->count() > 0) && finished_.empty() && queued_.empty() &&
-                          !ring_->has_completions() && !stopped_;
-    auto expected = sleep_state::awake;
-    const bool asleep = may_wait && sleep_.compare_exchange_strong(expected, sleep_state::asleep);
+    if (spin_for_.count() > 0 && (!timeout || timeout->count() > 0) && nothing_to_deliver())
+        spin(held, timeout);
+
+    const bool may_wait = (!timeout || timeout->count() > 0) && nothing_to_deliver();
+    auto state = sleep_.load(std::memory_order_relaxed);
+    const bool asleep =
+        may_wait && state != sleep_state::notified && sleep_.compare_exchange_strong(state, sleep_state::asleep);
 
     const unsigned count = ring_->publish();
     int result = 0;

@@ -3,6 +3,7 @@
 // held throughout, but for the system call in submit().
 #include <zsync/uring/uring_engine.hpp>
 
+#include <zsync/core/detail/cpu_pause.hpp>
 #include <zsync/core/thread_number.hpp>
 
 #include "prepare.hpp"
@@ -12,7 +13,9 @@
 #include <boost/assert.hpp>
 #include <boost/system/system_error.hpp>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <thread>
 #include <utility>
 
@@ -207,7 +210,8 @@ void uring_engine::hand_over_cancels(lock& held) noexcept
 // where one thread runs the ring, what is submitted by another would complete late (COOP_TASKRUN) or not at all.
 void uring_engine::prompt(lock& held) noexcept
 {
-    if (sleep_.load(std::memory_order_relaxed) != sleep_state::asleep)
+    const auto state = sleep_.load(std::memory_order_relaxed);
+    if (state != sleep_state::asleep && state != sleep_state::spinning)
         return;
     if (cooperative_ || !finished_.empty())
     {
@@ -224,6 +228,53 @@ void uring_engine::prompt(lock& held) noexcept
             return;
         }
     }
+}
+
+bool uring_engine::nothing_to_deliver() const noexcept
+{
+    return finished_.empty() && queued_.empty() && !ring_->has_completions() && !stopped_;
+}
+
+// Watches the completion queue instead of sleeping, as long as spin_for and the timeout allow; what is left of the
+// timeout is the sleep's. Deferred work of the kernel ends it too: the system call that follows has it done.
+void uring_engine::spin(lock& held, std::optional<std::chrono::microseconds>& timeout) noexcept
+{
+    const int submitted = submit(held);
+    const unsigned tail = ring_->completion_tail(); // before the look: what comes after it is then seen to come
+    if (submitted < 0 || !nothing_to_deliver() || ring_->must_enter())
+        return;
+    auto expected = sleep_state::awake;
+    if (!sleep_.compare_exchange_strong(expected, sleep_state::spinning))
+        return;
+
+    using clock = std::chrono::steady_clock;
+    const auto begin = clock::now();
+    const auto end = begin + (timeout ? std::min(*timeout, spin_for_) : spin_for_);
+    ++counters_.spins;
+    ++entering_; // nobody may replace the ring
+    held.unlock();
+    const auto disturbed = [this, tail]
+    {
+        return ring_->completion_tail() != tail || ring_->must_enter() ||
+               sleep_.load(std::memory_order_relaxed) != sleep_state::spinning;
+    };
+    bool ended = false;
+    clock::time_point now = begin;
+    do
+    {
+        for (int looks = 0; looks != 16 && !ended; ++looks)
+        {
+            detail::cpu_pause();
+            ended = disturbed();
+        }
+        now = clock::now();
+    } while (!ended && now < end);
+    held.lock();
+    --entering_;
+    if (ended)
+        ++counters_.spin_hits;
+    if (timeout)
+        *timeout -= std::min(*timeout, std::chrono::floor<std::chrono::microseconds>(now - begin));
 }
 
 void uring_engine::reap() noexcept

@@ -25,6 +25,7 @@ uring_engine_options engine_options(const uring_options& options)
         .one_runner = hint == 1 || !hint_locks_scheduler(hint),
         .one_owner = options.one_thread,
         .locking = hint_locks_scheduler(hint) && hint_locks_io(hint),
+        .spin_for = options.spin_for,
     };
 }
 
@@ -34,7 +35,8 @@ uring_service::uring_service(boost::asio::execution_context& context, const urin
     : service_base<uring_service>(context),
       scheduler_(boost::asio::use_service<scheduler>(context)),
       reactor_(boost::asio::use_service<epoll_reactor>(context)),
-      engine_(engine_options(options))
+      engine_(engine_options(options)),
+      timers_(scheduler_, engine_, engine_options(options).locking)
 {
     reactor_poll_.code = opcode::poll;
     reactor_poll_.flags = POLLIN;
@@ -73,10 +75,20 @@ uring_service* uring_service::find(boost::asio::execution_context& context)
     return &boost::asio::use_service<uring_service>(context);
 }
 
+stock_timers& uring_service::timers(stock_timers::clock which)
+{
+    if (which == stock_timers::clock::wall && !engine_.stopped())
+        clock_watch_.start(engine_);
+    timers_.use(which);
+    scheduler_.init_task(); // no turn is taken before something asks for it
+    return timers_;
+}
+
 metrics uring_service::counters() const noexcept
 {
     metrics now = engine_.counters();
     now.reactor_runs = reactor_runs_.load();
+    now.timer_waits = timers_.started();
     return now;
 }
 
@@ -116,7 +128,8 @@ void uring_service::run(long usec, scheduler_queue& ready)
         engine_.share();
 
     using std::chrono::microseconds;
-    engine_.turn(usec < 0 ? std::nullopt : std::optional(microseconds(usec)), &ready);
+    const auto most = timers_.turn_begins(usec < 0 ? std::nullopt : std::optional(microseconds(usec)), ready);
+    timers_.turn_ends(engine_.turn(most, &ready), ready);
     if (std::exchange(reactor_poll_.ready, false))
     {
         ++reactor_runs_;
@@ -134,6 +147,7 @@ void uring_service::shutdown()
 {
     check_drop_in(context());
     scheduler_queue abandoned; // destroys the handlers in it
+    timers_.shutdown(abandoned);
     engine_.shutdown(&abandoned);
     scheduler_.abandon_operations(abandoned);
 }
@@ -150,6 +164,7 @@ void uring_service::notify_fork(boost::asio::execution_context::fork_event event
     case boost::asio::execution_context::fork_child:
         engine_.child_after_fork();
         engine_.replace_descriptor(reactor_poll_, epoll_descriptor(reactor_));
+        clock_watch_.renew(engine_);
         break;
     }
 }

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// A TCP echo server as Asio's tutorials write it. Serves `connections` connections, then ends.
+// A TCP echo server as Asio's tutorials write it. Serves `connections` connections, then ends. timeouts=1: a read takes
+// 30 s at most. poll=1: its loop never sleeps.
 
 #include "harness/context.hpp"
 #include "harness/pinning.hpp"
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
 
 #include <array>
+#include <chrono>
 #include <memory>
 #include <thread>
 #include <utility>
@@ -27,13 +30,28 @@ using boost::system::error_code;
 class session : public std::enable_shared_from_this<session>
 {
 public:
-    explicit session(tcp::socket socket) : socket_(std::move(socket)) {}
+    session(tcp::socket socket, bool timeouts)
+        : socket_(std::move(socket)), timer_(socket_.get_executor()), timeouts_(timeouts)
+    {
+    }
 
     void read()
     {
+        if (timeouts_)
+        {
+            timer_.expires_after(std::chrono::seconds(30));
+            timer_.async_wait(
+                [self = shared_from_this()](error_code ec)
+                {
+                    if (!ec)
+                        self->socket_.close();
+                });
+        }
         socket_.async_read_some(asio::buffer(data_),
                                 [self = shared_from_this()](error_code ec, std::size_t n)
                                 {
+                                    if (self->timeouts_)
+                                        self->timer_.cancel();
                                     if (!ec)
                                         self->write(n);
                                 });
@@ -51,21 +69,23 @@ private:
     }
 
     tcp::socket socket_;
+    asio::steady_timer timer_;
+    const bool timeouts_;
     std::array<char, 4096> data_;
 };
 
-void accept(tcp::acceptor& acceptor, std::uint64_t remaining)
+void accept(tcp::acceptor& acceptor, bool timeouts, std::uint64_t remaining)
 {
     if (remaining == 0)
         return acceptor.close();
     acceptor.async_accept(
-        [&acceptor, remaining](error_code ec, tcp::socket socket)
+        [&acceptor, timeouts, remaining](error_code ec, tcp::socket socket)
         {
             if (ec)
                 throw boost::system::system_error(ec, "accept");
             socket.set_option(tcp::no_delay(true));
-            std::make_shared<session>(std::move(socket))->read();
-            accept(acceptor, remaining - 1);
+            std::make_shared<session>(std::move(socket), timeouts)->read();
+            accept(acceptor, timeouts, remaining - 1);
         });
 }
 
@@ -96,8 +116,12 @@ void serve(const perf::cell_arguments& arguments)
     tcp::acceptor acceptor(*ctx, {asio::ip::address_v4::loopback(), 0});
     perf::cell_line().add("port", acceptor.local_endpoint().port()).add("pid", ::getpid()).print();
 
-    accept(acceptor, arguments.number("connections", 64));
-    run(*ctx, arguments.number("threads", 1));
+    accept(acceptor, arguments.number("timeouts", 0) != 0, arguments.number("connections", 64));
+    if (arguments.number("poll", 0) == 0)
+        run(*ctx, arguments.number("threads", 1));
+    else
+        while (!ctx->stopped())
+            ctx->poll();
 
     perf::cell_line line;
     perf::describe_context(line, *ctx);

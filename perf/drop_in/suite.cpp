@@ -149,13 +149,65 @@ group one_connection()
             .operation = "request"};
 }
 
+// What waiting costs a single connection: asleep in the kernel, or watching, which takes a CPU of one's own.
+group spinning()
+{
+    cell polls = server("io_context(1), poll() in a loop", "echo_asio", engine::epoll, "hint-1", 1);
+    polls.arguments.push_back("poll=1");
+    const cell sleeps = server("io_context(1)", "echo_asio", engine::epoll, "hint-1", 1);
+    const cell spins =
+        server("native, one_thread, spin_for 100 us", "echo_native", engine::native, "one-thread, spins", 1);
+    const auto latency = [&](const cell& peer, double goal)
+    {
+        return row{.name = "echo, one connection, " + spins.name,
+                   .unit = "ns a round trip, p50",
+                   .metric = "p50_ns",
+                   .zsync = spins.name,
+                   .peer = peer.name,
+                   .goal = goal};
+    };
+    return {.cells = {spins, sleeps, polls},
+            .rows = {latency(sleeps, 2.3), latency(polls, 0.95)},
+            .count = 20'000,
+            .operation = "request"};
+}
+
+// A stock steady_timer on every read, set and cancelled.
+group timed_reads()
+{
+    const auto timed = [](cell c)
+    {
+        c.name += ", time-outs";
+        c.arguments.push_back("timeouts=1");
+        return c;
+    };
+    const cell ours = server("native, one_thread", "echo_native", engine::native, "one-thread", 1);
+    const cell theirs = server("io_context(1)", "echo_asio", engine::epoll, "hint-1", 1);
+    const cell ours_timed = timed(ours);
+    const cell theirs_timed = timed(theirs);
+    const std::string name = "echo, one connection, one_thread, a time-out on every read";
+    const auto instructions = [&](const cell& peer, double goal)
+    {
+        row r = cpu_row(name, ours_timed.name, peer.name, goal);
+        r.unit = "user-space instructions a request";
+        r.from = source::instructions;
+        return r;
+    };
+    return {.cells = {ours, theirs, ours_timed, theirs_timed},
+            .rows = {cpu_row(name, ours_timed.name, theirs_timed.name, 0.95), instructions(ours, 1 / 1.03),
+                     instructions(theirs_timed, 1.0)},
+            .count = 20'000,
+            .operation = "request"};
+}
+
 } // namespace
 
 suite drop_in_suite()
 {
     return {.name = "drop-in",
             .description = "TCP servers of stock Asio and Beast: uring_context ctx; against io_context ctx;",
-            .groups = {echo_64(), echo_64_busy_client(), http_64(), two_threads(), one_connection()}};
+            .groups = {echo_64(), echo_64_busy_client(), http_64(), two_threads(), one_connection(), spinning(),
+                       timed_reads()}};
 }
 
 } // namespace perf

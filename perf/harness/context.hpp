@@ -27,7 +27,7 @@ using context = zsync::uring_context;
 #endif
 
 /// Makes a context: `default` as `context ctx;` does, `hint-1`, `unsafe` (no locks: nothing happens from a second
-/// thread), and zsync's `one-thread`.
+/// thread), and zsync's `one-thread` and `one-thread, spins`: that one for 100 us before it sleeps.
 inline std::unique_ptr<context> make_context(std::string_view mode)
 {
     if (mode == "default")
@@ -39,6 +39,9 @@ inline std::unique_ptr<context> make_context(std::string_view mode)
 #ifndef PERF_PEER
     if (mode == "one-thread")
         return std::make_unique<context>(zsync::uring_options{.one_thread = true});
+    if (mode == "one-thread, spins")
+        return std::make_unique<context>(
+            zsync::uring_options{.one_thread = true, .spin_for = std::chrono::microseconds(100)});
 #endif
     throw std::invalid_argument("unknown mode");
 }

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: BSL-1.0
 
 // Socket pairs in one thread, a message bouncing in each, in stock Asio callbacks. One message is a send and the
-// receive that gets it. Never idle, so CPU time is what a message costs.
+// receive that gets it. Never idle, so CPU time is what a message costs. timeouts=1: a receive takes 30 s at most.
 
 #include "harness/context.hpp"
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/local/connect_pair.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include <array>
+#include <chrono>
 #include <deque>
 
 namespace
@@ -56,13 +58,28 @@ private:
 class endpoint
 {
 public:
-    endpoint(perf::context& ctx, progress& p, std::size_t bytes) : socket(ctx), progress_(p), bytes_(bytes) {}
+    endpoint(perf::context& ctx, progress& p, std::size_t bytes, bool timeouts)
+        : socket(ctx), progress_(p), bytes_(bytes), timer_(ctx), timeouts_(timeouts)
+    {
+    }
 
     void receive()
     {
+        if (timeouts_)
+        {
+            timer_.expires_after(std::chrono::seconds(30));
+            timer_.async_wait(
+                [this](error_code ec)
+                {
+                    if (!ec)
+                        socket.close();
+                });
+        }
         socket.async_read_some(asio::buffer(data_, bytes_),
                                [this](error_code ec, std::size_t n)
                                {
+                                   if (timeouts_)
+                                       timer_.cancel();
                                    check(ec, n);
                                    progress_.message_received();
                                    send();
@@ -91,6 +108,8 @@ private:
 
     progress& progress_;
     std::size_t bytes_;
+    asio::steady_timer timer_;
+    const bool timeouts_;
     std::array<char, 4096> data_{};
 };
 
@@ -98,11 +117,13 @@ void measure(const perf::cell_arguments& arguments)
 {
     const auto ctx = perf::make_context(arguments.text("mode", "default"));
     progress p(*ctx, arguments.number("warm_up", 10'000), arguments.number("count", 10'000));
+    const std::uint64_t bytes = arguments.number("bytes", 64);
+    const bool timeouts = arguments.number("timeouts", 0) != 0;
     std::deque<endpoint> endpoints;
     for (std::uint64_t i = 0; i != arguments.number("pairs", 64); ++i)
     {
-        endpoint& a = endpoints.emplace_back(*ctx, p, arguments.number("bytes", 64));
-        endpoint& b = endpoints.emplace_back(*ctx, p, arguments.number("bytes", 64));
+        endpoint& a = endpoints.emplace_back(*ctx, p, bytes, timeouts);
+        endpoint& b = endpoints.emplace_back(*ctx, p, bytes, timeouts);
         asio::local::connect_pair(a.socket, b.socket);
         a.send();
         b.receive();

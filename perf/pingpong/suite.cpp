@@ -17,6 +17,13 @@ cell callbacks(std::string name, std::string program, engine does, const std::st
             .does = does};
 }
 
+cell with_timeouts(cell c)
+{
+    c.name += ", time-outs";
+    c.arguments.push_back("timeouts=1");
+    return c;
+}
+
 row cpu_row(std::string name, std::string zsync, std::string peer, std::optional<double> goal = {})
 {
     return {.name = std::move(name),
@@ -25,6 +32,26 @@ row cpu_row(std::string name, std::string zsync, std::string peer, std::optional
             .zsync = std::move(zsync),
             .peer = std::move(peer),
             .goal = goal};
+}
+
+// A stock steady_timer on every receive, set and cancelled.
+group timed_receives()
+{
+    const cell ours = callbacks("uring_context(1)", "pingpong_native", engine::native, "hint-1");
+    const cell theirs = callbacks("io_context(1)", "pingpong_asio", engine::epoll, "hint-1");
+    const cell timed = with_timeouts(ours);
+    const cell timed_theirs = with_timeouts(theirs);
+    row instructions = cpu_row("a time-out on every receive, hint 1", timed.name, ours.name, 1 / 1.03);
+    instructions.unit = "user-space instructions a message";
+    instructions.from = source::instructions;
+    row both = instructions;
+    both.peer = timed_theirs.name;
+    both.goal = 1.0;
+    return {.cells = {ours, timed, timed_theirs},
+            .rows = {cpu_row("a time-out on every receive, hint 1", timed.name, timed_theirs.name, 0.95), instructions,
+                     both},
+            .count = 400'000,
+            .operation = "message"};
 }
 
 } // namespace
@@ -50,7 +77,8 @@ suite pingpong_suite()
                              cpu_row("callbacks, default constructor", "uring_context", "io_context")},
                     .count = 400'000,
                     .operation = "message",
-                    .countable = true}}};
+                    .countable = true},
+                   timed_receives()}};
 }
 
 } // namespace perf

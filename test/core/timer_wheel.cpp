@@ -13,8 +13,8 @@
 #include <vector>
 
 using namespace std::chrono_literals;
-using zsync::timer_node;
 using zsync::timer_list;
+using zsync::timer_node;
 using zsync::timer_wheel;
 using time_point = timer_wheel::clock::time_point;
 using duration = timer_wheel::clock::duration;
@@ -191,6 +191,91 @@ BOOST_AUTO_TEST_CASE(a_due_timer_can_be_cancelled_or_rearmed_until_it_is_popped)
     BOOST_TEST(due.pop_front() == nullptr);
     BOOST_TEST(due.empty());
     BOOST_TEST((deliver(wheel, start + 2s) == timers{&rearmed}));
+}
+
+BOOST_AUTO_TEST_CASE(a_moved_timer_keeps_its_place_in_the_wheel_and_among_the_due)
+{
+    timer_wheel wheel(start);
+    timer_node first, old_place, last, new_place, newest_place, unlinked, other;
+    for (timer_node* t : {&first, &old_place, &last})
+        wheel.insert(*t, start + 1s);
+    wheel.move(old_place, new_place);
+    BOOST_TEST(!old_place.linked());
+    BOOST_TEST(new_place.linked());
+    BOOST_TEST((new_place.deadline() == start + 1s));
+    BOOST_TEST(wheel.size() == 3u);
+
+    timer_list due;
+    BOOST_TEST(wheel.expire(start + 1s, due) == 3u);
+    wheel.move(new_place, newest_place);
+    BOOST_TEST(!new_place.linked());
+    BOOST_TEST(due.pop_front() == &first);
+    BOOST_TEST(due.pop_front() == &newest_place);
+    BOOST_TEST(due.pop_front() == &last);
+
+    // The only one of its slot.
+    wheel.insert(first, start + 2s);
+    wheel.move(first, other);
+    BOOST_TEST(wheel.cancel(other));
+    BOOST_TEST(!wheel.next_wakeup().has_value());
+    wheel.move(unlinked, other);
+    BOOST_TEST(!other.linked());
+}
+
+BOOST_AUTO_TEST_CASE(an_expire_that_has_enough_leaves_the_later_ones_for_the_next)
+{
+    timer_wheel wheel(start);
+    std::deque<timer_node> nodes(100);
+    for (std::size_t i = 0; i != nodes.size(); ++i)
+        wheel.insert(nodes[i], start + 1ms * (100 - i));
+    timer_node same_tick[2];
+    for (timer_node& t : same_tick)
+        wheel.insert(t, start + 10ms);
+
+    const time_point now = start + 60ms;
+    timer_list due;
+    time_point last = start;
+    std::size_t taken = 0;
+    for (std::size_t count = 1; count != 0; taken += count)
+    {
+        count = wheel.expire(now, due, 10);
+        BOOST_TEST(count <= 12u);
+        if (count == 0)
+            break;
+        BOOST_TEST((taken + count == 62u || *wheel.next_wakeup() <= now));
+        while (timer_node* t = due.pop_front())
+        {
+            BOOST_TEST((t->deadline() >= last));
+            last = t->deadline();
+        }
+    }
+    BOOST_TEST(taken == 62u);
+    BOOST_TEST((last == now));
+    BOOST_TEST(wheel.size() == 40u);
+    // What comes meanwhile and has passed is due before the rest.
+    timer_node late;
+    wheel.insert(late, start + 5ms);
+    BOOST_TEST(wheel.expire(start + 200ms, due, 1) == 1u);
+    BOOST_TEST(due.pop_front() == &late);
+    for (timer_node& t : nodes)
+        wheel.cancel(t);
+}
+
+BOOST_AUTO_TEST_CASE(take_all_takes_every_timer_of_every_level)
+{
+    timer_wheel wheel(start);
+    std::mt19937_64 random(7);
+    std::deque<timer_node> nodes(1000);
+    for (timer_node& t : nodes)
+        wheel.insert(t, start + any_magnitude(random));
+    timer_list all;
+    wheel.take_all(all);
+    BOOST_TEST(wheel.empty());
+    BOOST_TEST(!wheel.next_wakeup().has_value());
+    std::size_t count = 0;
+    while (all.pop_front())
+        ++count;
+    BOOST_TEST(count == nodes.size());
 }
 
 BOOST_AUTO_TEST_CASE(what_is_inserted_while_delivering_waits_for_the_next_expire)

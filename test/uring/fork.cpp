@@ -47,11 +47,15 @@ public:
           acceptor_(ctx.native_executor(), test::any_port()),
           accepted_(ctx.native_executor()),
           connecting_(ctx.native_executor()),
-          timer_(ctx, std::chrono::milliseconds(50))
+          timer_(ctx, std::chrono::milliseconds(50)),
+          native_timer_(ctx.native_executor(), std::chrono::milliseconds(50)),
+          wall_timer_(ctx.native_executor(), std::chrono::milliseconds(50))
     {
         receiving_.socket.async_receive(asio::buffer(data_), received_.handler());
         acceptor_.async_accept(accepted_, accept_.handler());
         timer_.async_wait(timeout_.handler());
+        native_timer_.async_wait(native_timeout_.handler());
+        wall_timer_.async_wait(wall_timeout_.handler());
         if (!with_connect) // it takes a second
             return;
         listener_.emplace();
@@ -77,7 +81,7 @@ public:
             told += std::string(data_.data(), received_.bytes) + ' ';
         if (accept_.succeeded() && accepted_.remote_endpoint().address().is_loopback())
             told += "accepted ";
-        if (timeout_.succeeded())
+        if (timeout_.succeeded() && native_timeout_.succeeded() && wall_timeout_.succeeded())
             told += "timeout ";
         if (connect_.succeeded() && connecting_.remote_endpoint() == listener_->endpoint())
             told += "connected ";
@@ -90,9 +94,11 @@ private:
     native_socket accepted_;
     native_socket connecting_;
     asio::steady_timer timer_;
+    asio::steady_timer::rebind_executor<test::native_executor>::other native_timer_;
+    asio::system_timer::rebind_executor<test::native_executor>::other wall_timer_;
     std::optional<test::full_listener> listener_;
     std::array<char, 8> data_{};
-    answer received_, accept_, timeout_, connect_;
+    answer received_, accept_, timeout_, native_timeout_, wall_timeout_, connect_;
 };
 
 const std::string everything = "hello accepted timeout ";

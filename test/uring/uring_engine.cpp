@@ -458,4 +458,91 @@ BOOST_AUTO_TEST_CASE(it_says_what_it_is_and_what_it_supports)
     BOOST_TEST(on.engine.supports(opcode::nop));
 }
 
+// Spinning: a turn that watches the queue before it sleeps.
+
+BOOST_DATA_TEST_CASE(a_turn_that_spins_finds_what_completes_meanwhile_without_sleeping, modes)
+{
+    auto options = options_of(sample, 64);
+    options.spin_for = microseconds(std::chrono::seconds(20)); // so that none of it is luck
+    uring_engine engine(options);
+    const descriptor event(::eventfd(0, EFD_CLOEXEC));
+    record op;
+    op.code = zsync::opcode::poll;
+    op.flags = POLLIN;
+    op.descriptor = event.get();
+    engine.start(op);
+    std::thread writer(
+        [&]
+        {
+            // Once the turn spins: its counter says so.
+            while (engine.counters().spins == 0)
+                std::this_thread::yield();
+            ::eventfd_write(event.get(), 1);
+        });
+    while (op.completions == 0)
+        engine.turn(forever, nullptr);
+    writer.join();
+    BOOST_TEST(op.result == POLLIN);
+    const auto counted = engine.counters();
+    BOOST_TEST(counted.spins >= 1u);
+    BOOST_TEST(counted.spin_hits == counted.spins);
+    BOOST_TEST(counted.wakes == 0u);
+    engine.shutdown(nullptr);
+}
+
+BOOST_DATA_TEST_CASE(a_spinning_turn_is_woken_and_sees_what_another_thread_starts, locked_modes)
+{
+    auto options = options_of(sample, 64);
+    options.spin_for = microseconds(std::chrono::seconds(20));
+    uring_engine engine(options);
+    record op;
+    std::thread other(
+        [&]
+        {
+            while (engine.counters().spins == 0)
+                std::this_thread::yield();
+            engine.wake();
+            while (engine.counters().spins == 1)
+                std::this_thread::yield();
+            engine.start(op); // a nop
+        });
+    BOOST_TEST(engine.turn(forever, nullptr) == 0u);
+    while (op.completions == 0)
+        engine.turn(forever, nullptr);
+    other.join();
+    BOOST_TEST(engine.counters().wakes == 0u); // nobody slept: no write was needed
+    engine.shutdown(nullptr);
+}
+
+BOOST_AUTO_TEST_CASE(a_turn_spins_no_longer_than_its_timeout)
+{
+    auto options = options_of(mode::one_runner, 64);
+    options.spin_for = std::chrono::seconds(20);
+    uring_engine engine(options);
+    engine.turn(0us, nullptr);
+    BOOST_TEST(engine.counters().spins == 0u);
+    const auto begin = steady_clock::now();
+    engine.turn(1ms, nullptr);
+    const auto taken = steady_clock::now() - begin;
+    BOOST_TEST((taken >= 1ms && taken < 10s));
+    BOOST_TEST(engine.counters().spins == 1u);
+    BOOST_TEST(engine.counters().spin_hits == 0u);
+    BOOST_TEST(engine.counters().ring_waits == 0u);
+    engine.shutdown(nullptr);
+}
+
+BOOST_AUTO_TEST_CASE(a_turn_that_has_spun_in_vain_sleeps_for_the_rest_of_its_timeout)
+{
+    auto options = options_of(mode::one_runner, 64);
+    options.spin_for = 100us;
+    uring_engine engine(options);
+    const auto begin = steady_clock::now();
+    engine.turn(100ms, nullptr);
+    BOOST_TEST((steady_clock::now() - begin >= 100ms));
+    BOOST_TEST(engine.counters().spins == 1u);
+    BOOST_TEST(engine.counters().spin_hits == 0u);
+    BOOST_TEST(engine.counters().ring_waits == 1u);
+    engine.shutdown(nullptr);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -48,11 +48,14 @@ struct metric_fields
     Value cancels_requested{};    ///< cancellations asked for; not each one finds its operation still there
     Value ring_enters{};          ///< calls of io_uring_enter
     Value ring_waits{};           ///< of those, the calls that were allowed to wait for a completion
+    Value spins{};                ///< times the completion queue was watched before such a wait
+    Value spin_hits{};            ///< of those, the times that something came meanwhile
     Value wakes{};                ///< times another thread had to be woken, by a write or a ring message
     Value completions{};          ///< completion queue entries taken from the ring
     Value cq_overflows{};         ///< times the kernel kept completions back because their queue was full
     Value sq_full{};              ///< times an operation had to wait for a place in the submission queue
     Value reactor_runs{};         ///< times Asio's own reactor was run as a guest of the engine's loop
+    Value timer_waits{};          ///< waits of stock timers that began in the engine's own timer wheel
 
     bool operator==(const metric_fields&) const = default;
 };
@@ -69,11 +72,14 @@ constexpr void for_each_metric(F&& f, Sets&... sets)
     f("cancels_requested"sv, sets.cancels_requested...);
     f("ring_enters"sv, sets.ring_enters...);
     f("ring_waits"sv, sets.ring_waits...);
+    f("spins"sv, sets.spins...);
+    f("spin_hits"sv, sets.spin_hits...);
     f("wakes"sv, sets.wakes...);
     f("completions"sv, sets.completions...);
     f("cq_overflows"sv, sets.cq_overflows...);
     f("sq_full"sv, sets.sq_full...);
     f("reactor_runs"sv, sets.reactor_runs...);
+    f("timer_waits"sv, sets.timer_waits...);
 }
 
 /// A snapshot: plain numbers, to copy, compare and sum. Never blocks; shared objects are not safe to write.

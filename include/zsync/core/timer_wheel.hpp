@@ -96,6 +96,9 @@ class timer_wheel
 public:
     using clock = std::chrono::steady_clock;
 
+    /// As many as there are.
+    static constexpr std::size_t no_limit = ~std::size_t{0};
+
     /// Makes an empty wheel. Give it the time of its making; deadlines before `start` work all the same.
     explicit timer_wheel(clock::time_point start) noexcept : start_(start) {}
 
@@ -149,22 +152,43 @@ public:
         return was_linked;
     }
 
+    /// Lets `to`, which is unlinked, take the place of `from`, which then is: an object that holds a timer may move.
+    /// Does nothing if `from` is unlinked.
+    void move(timer_node& from, timer_node& to) noexcept
+    {
+        assert(!to.linked());
+        if (!from.linked())
+            return;
+        to.next = from.next;
+        to.prev = from.prev;
+        to.next->prev = to.prev->next = &to;
+        to.deadline_ = from.deadline_;
+        to.order_ = from.order_;
+        to.place_ = from.place_;
+        from.place_ = 0;
+    }
+
     /// Moves all timers whose deadline is not after `now` to the end of `due`, in deadline order, ties in the order of
     /// insertion (a re-arm counts as one). Returns how many. Calls nothing, so the caller is free to insert and cancel
     /// while it works the list off; what it inserts waits for the next expire. A `now` before an earlier one is fine.
-    std::size_t expire(clock::time_point now, timer_list& due) noexcept
+    ///
+    /// @param enough stops after about so many (those of one tick stay together): the rest is for the next expire.
+    std::size_t expire(clock::time_point now, timer_list& due, std::size_t enough = no_limit) noexcept
     {
         const std::uint64_t target = std::max(tick_of(now), current_);
         const std::size_t index = first_slot();
         if (index != no_slot && first_tick(index) <= target)
-            return take_due(now, target, due);
+            return take_due(now, target, due, enough);
         current_ = target;
         return 0;
     }
 
+    /// Moves all timers to the end of `due`, in no particular order: for the end of the wheel's life.
+    void take_all(timer_list& due) noexcept;
+
     /// Returns when expire must be called next; nothing if the wheel is empty. Never after the earliest deadline, and
-    /// before it only if a timer was cancelled or re-armed. Always after the `now` of an expire that came after the
-    /// last insertion: a loop that waits for it makes progress.
+    /// before it only if a timer was cancelled or re-armed. Always after the `now` of an expire without limit that came
+    /// after the last insertion: a loop that waits for it makes progress.
     [[nodiscard]] std::optional<clock::time_point> next_wakeup() const noexcept
     {
         const std::size_t index = first_slot();
@@ -255,9 +279,10 @@ private:
         return (above | (index & 63)) << shift;
     }
 
-    std::size_t take_due(clock::time_point now, std::uint64_t target, timer_list& due) noexcept;
+    std::size_t take_due(clock::time_point now, std::uint64_t target, timer_list& due, std::size_t enough) noexcept;
     std::size_t take_slot(std::size_t index, clock::time_point now, timer_list& due) noexcept;
     void spread_slot(std::size_t index) noexcept;
+    static timer_link* append(timer_link* node, timer_link* tail) noexcept;
     static bool precedes(const timer_link& a, const timer_link& b) noexcept;
     static timer_link* merge(timer_link* a, timer_link* b) noexcept;
     static timer_link* sort(timer_link* chain) noexcept;

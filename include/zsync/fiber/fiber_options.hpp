@@ -3,6 +3,7 @@
 
 #include <zsync/core/engine.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <optional>
 
@@ -27,6 +28,9 @@ struct fiber_options
 
     /// Entries of the ring's submission queue, if it has one.
     unsigned ring_entries = 256;
+
+    /// How long the loop watches the ring, if it has one, before it sleeps in the kernel: see uring_options.
+    std::chrono::microseconds spin_for{0};
 
     /// Threads at most for calls that have no asynchronous form. They start when they are first needed.
     std::size_t max_helper_threads = 4;

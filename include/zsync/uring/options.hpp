@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <chrono>
+
 namespace zsync
 {
 
@@ -19,6 +21,11 @@ struct uring_options
     /// Implies a hint of 1. Gives the fastest ring (SINGLE_ISSUER and DEFER_TASKRUN, Linux 6.1). The promise is about
     /// the run functions only: posts, initiations and cancellations may still come from any thread.
     bool one_thread = false;
+
+    /// How long a thread that finds nothing to do watches the completion queue before it sleeps in the kernel. What
+    /// comes meanwhile is handled without a wake-up, which takes an idle CPU tens of microseconds; the price is a CPU
+    /// that is busy while it waits. 20 to 100 us suit a thread that has a CPU to itself. 0: sleeps at once.
+    std::chrono::microseconds spin_for{0};
 
     /// Makes the constructor throw the set-up's error where no ring can be had, instead of running on epoll.
     bool require_ring = false;

@@ -6,7 +6,9 @@
 #include <zsync/core/light_mutex.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <memory>
+#include <optional>
 
 struct io_uring_cqe;
 
@@ -34,12 +36,15 @@ struct uring_engine_options
     /// would bring about.
     bool several_runners = false;
 
-    /// Beyond one_runner, the runner is a single thread as long as something of the user's is in flight, and it calls leave()
-    /// before another takes over (SINGLE_ISSUER and DEFER_TASKRUN, Linux 6.1). Implies one_runner.
+    /// Beyond one_runner, the runner is a single thread as long as something of the user's is in flight, and it calls
+    /// leave() before another takes over (SINGLE_ISSUER and DEFER_TASKRUN, Linux 6.1). Implies one_runner.
     bool one_owner = false;
 
     /// false: no function of the engine is ever called by two threads at once, and none but wake() is locked.
     bool locking = true;
+
+    /// How long a turn that has to wait watches the completion queue before it sleeps in the kernel.
+    std::chrono::microseconds spin_for{0};
 };
 
 /// Performs operations through one io_uring.
@@ -137,6 +142,8 @@ private:
     bool fill() noexcept;
     int submit(lock& held) noexcept;
     void prompt(lock& held) noexcept;
+    void spin(lock& held, std::optional<std::chrono::microseconds>& timeout) noexcept;
+    bool nothing_to_deliver() const noexcept;
     void reap() noexcept;
     bool cancel_all_on(int descriptor) noexcept;
     void enqueue(operation& op) noexcept;
@@ -153,13 +160,15 @@ private:
     enum class sleep_state : int
     {
         awake,
-        asleep,  // set by a turn, under the lock, before it waits in the kernel
-        notified // set by wake(); a turn that finds it does not wait
+        spinning, // set by a turn, under the lock: it looks here, so that nobody need write to it
+        asleep,   // set by a turn, under the lock, before it waits in the kernel
+        notified  // set by wake(); a turn that finds it does not wait
     };
 
     mutable light_mutex mutex_;
     std::unique_ptr<detail::ring> ring_;
     const unsigned entries_;
+    const std::chrono::microseconds spin_for_;
     std::atomic<bool> one_owner_;
     const bool one_runner_;   // promised
     bool cooperative_ = true; // the ring is one for one runner

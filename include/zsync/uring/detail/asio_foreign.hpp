@@ -7,11 +7,20 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 
+#include <boost/asio/detail/chrono_time_traits.hpp>
+#include <boost/asio/detail/deadline_timer_service.hpp>
 #include <boost/asio/detail/reactive_socket_service.hpp>
 #include <boost/asio/execution_context.hpp>
+#include <boost/asio/wait_traits.hpp>
+
+#include <chrono>
 
 namespace zsync::detail
 {
+
+template <class Clock>
+using standard_timer_service = boost::asio::detail::deadline_timer_service<
+    boost::asio::detail::chrono_time_traits<Clock, boost::asio::wait_traits<Clock>>>;
 
 /// Returns the name of a kind of object that was made on the context without <zsync/drop_in.hpp>, else null.
 inline const char* foreign_object(boost::asio::execution_context& context)
@@ -24,6 +33,10 @@ inline const char* foreign_object(boost::asio::execution_context& context)
         return "a socket or acceptor of asio::local::stream_protocol";
     if (has_service<reactive_socket_service<boost::asio::generic::stream_protocol>>(context))
         return "a socket of asio::generic::stream_protocol";
+    if (has_service<standard_timer_service<std::chrono::steady_clock>>(context))
+        return "a steady_timer";
+    if (has_service<standard_timer_service<std::chrono::system_clock>>(context))
+        return "a system_timer";
     return nullptr;
 }
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Stream sockets and acceptors whose executor is of our type are native. Nobody can name that type without a header
-// that includes this one, so that no translation unit can see them otherwise.
+// Stream sockets, acceptors and timers whose executor is of our type are native. Nobody can name that type without a
+// header that includes this one, so that no translation unit can see them otherwise.
 
 #include <zsync/uring/detail/asio_sockets.hpp>
+#include <zsync/uring/detail/asio_timers.hpp>
 #include <zsync/uring/native_executor.hpp>
 
 template <zsync::detail::stream_protocol Protocol>
@@ -14,4 +15,13 @@ class boost::asio::detail::io_object_impl<boost::asio::detail::reactive_socket_s
 {
 public:
     using zsync::detail::stream_object<Protocol, zsync::native_executor_type>::stream_object;
+};
+
+template <zsync::detail::native_timer_traits Traits>
+class boost::asio::detail::io_object_impl<boost::asio::detail::deadline_timer_service<Traits>,
+                                          zsync::native_executor_type>
+    : public zsync::detail::timer_object<Traits, zsync::native_executor_type>
+{
+public:
+    using zsync::detail::timer_object<Traits, zsync::native_executor_type>::timer_object;
 };

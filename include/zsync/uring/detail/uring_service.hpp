@@ -2,6 +2,8 @@
 #pragma once
 
 #include <zsync/core/detail/asio.hpp>
+#include <zsync/uring/detail/clock_watch.hpp>
+#include <zsync/uring/detail/stock_timers.hpp>
 #include <zsync/uring/options.hpp>
 #include <zsync/uring/uring_engine.hpp>
 
@@ -44,6 +46,10 @@ public:
     static uring_service* find(boost::asio::execution_context& context);
 
     uring_engine& engine() noexcept { return engine_; }
+
+    /// Returns the stock timers, ready for those of a clock. @throws std::bad_alloc, boost::system::system_error
+    stock_timers& timers(stock_timers::clock which);
+
     metrics counters() const noexcept;
 
     /// Starts an operation, which counts as work of the scheduler until its handler has run. Never completes inline.
@@ -75,6 +81,8 @@ private:
     scheduler& scheduler_;
     epoll_reactor& reactor_;
     uring_engine engine_;
+    stock_timers timers_;
+    clock_watch clock_watch_;
     reactor_poll reactor_poll_; // one-shot and armed again: a multishot poll of an epoll descriptor was seen to miss
     counter reactor_runs_;
     bool drop_in_checked_ = false;  // by the first turn
