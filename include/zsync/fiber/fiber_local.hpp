@@ -20,7 +20,7 @@ namespace zsync
 /// need be. A function that was posted, and a handler, has values of its own too, which end with it. Those of a thread
 /// end with the thread.
 ///
-/// A fiber that asks for no value pays nothing; the first one allocates. Values stay in place: a reference may be kept
+/// A fiber that asks for no value pays for the test of a flag when it ends; the first value allocates. Values stay in place: a reference may be kept
 /// across waits, as long as the fiber runs.
 ///
 /// @par Thread safety
