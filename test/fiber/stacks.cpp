@@ -120,9 +120,10 @@ BOOST_AUTO_TEST_CASE(memory_is_released_when_asked_for)
         ctx,
         [&]
         {
-            for (int turn = 0; turn < 10; ++turn)
+            for (bool all = false; !all;)
             {
                 this_fiber::sleep_for(500us);
+                all = done == 2 * static_cast<int>(count);
                 ctx.release_memory();
             }
         },
