@@ -82,9 +82,9 @@ void stock_timers::start(clock which, stock_timer& timer, time_point deadline, w
     {
         q.wheel->rearm(timer, deadline);
         timer.entered_ = true;
-        timer.pending_.store(true, std::memory_order_relaxed);
     }
     timer.waits_.push(&wait);
+    timer.pending_.store(timer.pending_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     if (named)
     {
         timer.with_cancellers_ = true;
@@ -128,8 +128,7 @@ void stock_timers::cancel(wait_canceller& named) noexcept
         (wait == cancelled ? aborted : others).push(wait);
     }
     timer.waits_.push(others);
-    if (timer.waits_.empty())
-        timer.pending_.store(false, std::memory_order_relaxed);
+    timer.pending_.store(timer.pending_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
     release(*cancelled);
     cancelled->task_result_ = 1;
     held.unlock();
@@ -175,7 +174,7 @@ void stock_timers::move(clock which, stock_timer& from, stock_timer& to) noexcep
     const lock held(mutex_);
     queue_of(which).wheel->move(from, to);
     to.waits_.push(from.waits_);
-    to.pending_.store(from.pending_.exchange(false, std::memory_order_relaxed), std::memory_order_relaxed);
+    to.pending_.store(from.pending_.exchange(0, std::memory_order_relaxed), std::memory_order_relaxed);
     to.with_cancellers_ = std::exchange(from.with_cancellers_, false);
     if (to.with_cancellers_)
         for_each_wait(to,
@@ -259,12 +258,33 @@ void stock_timers::drop(stock_timer& timer, scheduler_queue& into) noexcept
 {
     if (std::exchange(timer.with_cancellers_, false))
         for_each_wait(timer, release);
-    timer.pending_.store(false, std::memory_order_relaxed);
+    timer.pending_.store(0, std::memory_order_relaxed);
+    if (timer.waits_.empty()) // all cancelled
+        return;
+    fetch_soon(*timer.waits_.front());
     into.push(timer.waits_);
+}
+
+// The scheduler is about to run it: handler and work are in the second cache line.
+void stock_timers::fetch_soon(const scheduler_operation& wait) noexcept
+{
+    __builtin_prefetch(&wait, 1);
+    __builtin_prefetch(reinterpret_cast<const char*>(&wait) + 64, 1);
 }
 
 std::size_t stock_timers::abort(stock_timer& timer, std::size_t most, scheduler_queue& aborted) noexcept
 {
+    const std::uint32_t pending = timer.pending_.load(std::memory_order_relaxed);
+    if (pending == 1 && most != 0 && !timer.with_cancellers_) [[likely]]
+    {
+        // Nothing of the operation is read: with many timers it is in memory, and whoever reads it waits.
+        auto& wait = static_cast<wait_operation&>(*timer.waits_.front());
+        fetch_soon(wait);
+        wait.task_result_ = 1;
+        aborted.push(timer.waits_);
+        timer.pending_.store(0, std::memory_order_relaxed);
+        return 1;
+    }
     std::size_t count = 0;
     while (auto* const wait = static_cast<wait_operation*>(count != most ? timer.waits_.front() : nullptr))
     {
@@ -274,8 +294,9 @@ std::size_t stock_timers::abort(stock_timer& timer, std::size_t most, scheduler_
         aborted.push(wait);
         ++count;
     }
+    timer.pending_.store(pending - static_cast<std::uint32_t>(count), std::memory_order_relaxed);
     if (timer.waits_.empty())
-        timer.pending_.store(false, std::memory_order_relaxed);
+        timer.with_cancellers_ = false;
     return count;
 }
 

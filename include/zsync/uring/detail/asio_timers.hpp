@@ -298,6 +298,8 @@ public:
         if (!timers_)
             return hosted_->expires_at(impl.hosted, time, ec);
         ec = {};
+        // What follows, most often, is async_wait(), which asks the executor behind this.
+        __builtin_prefetch(&impl + 1);
         const std::size_t cancelled = cancel_all(impl);
         impl.native.expiry = time;
         return cancelled;

@@ -49,16 +49,16 @@ class stock_timer : public timer_node
 public:
     /// Says whether waits are pending. For the owner: nobody else adds one, so that false is more than a moment's
     /// truth.
-    bool pending() const noexcept { return pending_.load(std::memory_order_relaxed); }
+    bool pending() const noexcept { return pending_.load(std::memory_order_relaxed) != 0; }
 
 private:
     friend class stock_timers;
 
     // Guarded by the lock, but for the owner's reads of pending_, which say nothing about other memory.
-    scheduler_queue waits_; // first in, first out; not empty only if linked
-    std::atomic<bool> pending_{false};
-    bool with_cancellers_ = false; // one of the waits may have one
-    bool entered_ = false;         // the owner's: it may be linked
+    scheduler_queue waits_;                 // first in, first out; not empty only if linked
+    std::atomic<std::uint32_t> pending_{0}; // how many there are
+    bool with_cancellers_ = false;          // one of the waits may have one
+    bool entered_ = false;                  // the owner's: it may be linked
 };
 
 /// Cancels one wait when its slot is emitted. Lives in the slot; may outlive the wait, the timer and the context.
@@ -161,6 +161,7 @@ private:
     queue& queue_of(clock which) noexcept { return queues_[static_cast<std::size_t>(which)]; }
     void expire(queue& from, time_point now, scheduler_queue& ready) noexcept;
     static void release(wait_operation& wait) noexcept;
+    static void fetch_soon(const scheduler_operation& wait) noexcept;
     template <class Visitor>
     static void for_each_wait(stock_timer& timer, Visitor visit) noexcept;
     static void drop(stock_timer& timer, scheduler_queue& into) noexcept;
