@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-/// Makes boost::asio::ip::tcp::socket and every other stock stream socket and acceptor native on a
+/// Makes boost::asio::ip::tcp::socket and every other stock socket, acceptor, descriptor, pipe and timer native on a
 /// zsync::uring_context, and leaves them as they are on any other context.
 ///
 /// Every translation unit of a program must include this header before it uses a socket (best: by the compiler's

@@ -376,10 +376,10 @@ void reactor_engine::try_sends_on(int descriptor) noexcept
     records_.for_each_on(descriptor,
                          [&](operation& op)
                          {
-                             const bool send = op.code == opcode::send || op.code == opcode::send_message;
-                             if (!more || !send || op.cancel_requested)
+                             if (!more || op.way != direction::out || op.cancel_requested)
                                  return;
-                             more = op.where == operation::state::queued && !op.awaited && detail::attempt(op, true);
+                             more = op.where == operation::state::queued && !op.awaited &&
+                                    detail::attempt(op, is_known_pollable(op));
                              if (!more)
                                  return;
                              queued_.erase(op);

@@ -4,8 +4,10 @@
 #include <cerrno>
 
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 namespace zsync::detail
 {
@@ -96,13 +98,15 @@ void prepare_cancel(io_uring_sqe& sqe, operation_id id, bool skip_success) noexc
     sqe.user_data = no_operation;
 }
 
-int try_send(const operation& op) noexcept
+bool can_be_watched(int descriptor) noexcept
 {
-    const auto flags = static_cast<int>(op.flags | MSG_DONTWAIT);
-    const ssize_t result = op.code == opcode::send
-                               ? ::send(op.descriptor, op.address, op.length, flags)
-                               : ::sendmsg(op.descriptor, static_cast<const msghdr*>(op.address), flags);
-    return result < 0 ? -errno : static_cast<int>(result);
+    const int watcher = ::epoll_create1(EPOLL_CLOEXEC);
+    if (watcher < 0) // no descriptors left: a wait then ends at once, at worst
+        return true;
+    epoll_event event{};
+    const bool refused = ::epoll_ctl(watcher, EPOLL_CTL_ADD, descriptor, &event) < 0 && errno == EPERM;
+    ::close(watcher);
+    return !refused;
 }
 
 std::uint32_t readiness_of(const operation& op) noexcept

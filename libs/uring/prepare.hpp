@@ -31,8 +31,8 @@ void prepare(io_uring_sqe& sqe, const operation& op, bool poll_first = false) no
 /// Fills a submission entry with a request to cancel what was submitted as `id`.
 void prepare_cancel(io_uring_sqe& sqe, operation_id id, bool skip_success) noexcept;
 
-/// Tries a send by system call, without waiting. Returns a count, or a negated errno.
-int try_send(const operation& op) noexcept;
+/// Says whether a descriptor can be waited for: whether epoll takes it, which is all that knows. Never blocks.
+bool can_be_watched(int descriptor) noexcept;
 
 /// The poll(2) events after which an operation that found its descriptor not ready can succeed; 0 if it never waits.
 std::uint32_t readiness_of(const operation& op) noexcept;

@@ -3,6 +3,7 @@
 
 #include <zsync/core/direction.hpp>
 
+#include "prepare.hpp"
 #include "ring.hpp"
 
 #include <boost/assert.hpp>
@@ -92,7 +93,7 @@ void uring_engine::start(operation& op, operation_id* id)
         *id = op.id;
     if (!op.background)
         ++counters_.operations_started;
-    if (op.code == opcode::poll && !records_.pollable(op.descriptor))
+    if (op.code == opcode::poll && !may_poll(op.descriptor))
     {
         finish(op, -EOPNOTSUPP); // as epoll has it; a ring would call it ready
     }
@@ -105,6 +106,17 @@ void uring_engine::start(operation& op, operation_id* id)
         op.where = operation::state::held;
     }
     prompt(held);
+}
+
+// A file's type does not tell whether it can be waited for: some devices can, some files of /proc and /sys can.
+bool uring_engine::may_poll(int descriptor) noexcept
+{
+    if (records_.pollable(descriptor))
+        return true;
+    if (!detail::can_be_watched(descriptor))
+        return false;
+    records_.set_pollable(descriptor);
+    return true;
 }
 
 void uring_engine::cancel(operation_id id) noexcept
@@ -134,7 +146,8 @@ try
     if (!S_ISSOCK(file.st_mode) && (::fcntl(descriptor, F_GETFL) & O_PATH))
         return from_errno(EBADF);
     lock held(mutex_);
-    if (!records_.attach(descriptor, {file.st_dev, file.st_ino}, !S_ISREG(file.st_mode) && !S_ISDIR(file.st_mode)))
+    const bool pollable = S_ISSOCK(file.st_mode) || S_ISFIFO(file.st_mode); // of others, start() asks
+    if (!records_.attach(descriptor, {file.st_dev, file.st_ino}, pollable))
         return from_errno(EEXIST);
     return {};
 }

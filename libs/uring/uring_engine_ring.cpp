@@ -4,6 +4,8 @@
 #include <zsync/uring/uring_engine.hpp>
 
 #include <zsync/core/detail/cpu_pause.hpp>
+#include <zsync/core/direction.hpp>
+#include <zsync/core/system_call.hpp>
 #include <zsync/core/thread_number.hpp>
 
 #include "prepare.hpp"
@@ -352,18 +354,13 @@ void uring_engine::try_sends_on(int descriptor) noexcept
     records_.for_each_on(descriptor,
                          [&](operation& op)
                          {
-                             const bool send = op.code == opcode::send || op.code == opcode::send_message;
-                             if (!more || !send || op.cancel_requested)
+                             if (!more || op.way != direction::out || op.cancel_requested)
                                  return;
-                             more = op.where == operation::state::queued && !op.awaited;
-                             if (!more)
-                                 return;
-                             const int result = detail::try_send(op);
-                             more = result != -EAGAIN && result != -EINTR;
+                             more = op.where == operation::state::queued && !op.awaited && try_perform(op);
                              if (!more)
                                  return;
                              queued_.erase(op);
-                             finish(op, result);
+                             finish(op, op.result);
                          });
 }
 

@@ -4,6 +4,7 @@
 #include <zsync/drop_in.hpp>
 
 #include "contexts.hpp"
+#include "report.hpp"
 #include "sockets.hpp"
 
 #include <support/process_state.hpp>
@@ -17,30 +18,12 @@
 #include <csignal>
 #include <filesystem>
 #include <map>
-#include <sstream>
 
 namespace
 {
 
 using namespace test;
 using local_stream = asio::local::stream_protocol;
-
-/// What came out of a row on one context, as text: errors with their categories, bytes.
-class report
-{
-public:
-    void add(error_code error) { text_ << separator() << error.category().name() << ':' << error.value(); }
-    void add(std::size_t bytes) { text_ << separator() << bytes << " bytes"; }
-    void add(const char* fact) { text_ << separator() << fact; }
-
-    std::string text() const { return text_.str(); }
-
-private:
-    const char* separator() { return std::exchange(first_, false) ? "" : ", "; }
-
-    std::ostringstream text_;
-    bool first_ = true;
-};
 
 /// Where a row runs: its context, what else it needs, and where it reports to.
 struct scene
@@ -811,9 +794,7 @@ const row rows[] = {
          s.try_sync([&](error_code& e) { third.assign(asio::ip::udp::v4(), s.a.native_handle(), e); });
          if (third.is_open())
              third.release();
-     },
-     // A native socket is not in epoll, which is where Asio's other objects would find it.
-     "system:0, system:0"},
+     }},
     {"assign: open already", [](scene& s)
      {
          s.connect();

@@ -25,7 +25,7 @@ static_assert(std::is_nothrow_move_constructible_v<native_socket>);
 
 // A native socket does not become a stock one: `tcp::socket s(std::move(native))` fails to compile, and must, since the
 // stock one's service would know nothing of the ring. No constraint says so, because Asio declares that constructor for
-// any executor that converts, and this one does: what fails is its definition, at stream_service's deleted operator&.
+// any executor that converts, and this one does: what fails is its definition, at socket_service's deleted operator&.
 // That error is for a test of the build, which compiles the line and expects it to fail. This is as much as can be said
 // here:
 static_assert(std::is_convertible_v<native_executor, asio::any_io_executor>);

@@ -120,7 +120,7 @@ public:
     /// Notes that a descriptor is in use. Returns false if this very file is attached already by that number.
     ///
     /// @throws std::bad_alloc
-    /// @param pollable whether waiting for it means anything: not so for files and directories.
+    /// @param pollable whether waiting for it is known to mean something: not so for files and directories.
     bool attach(int descriptor, const file_identity& file, bool pollable = true)
     {
         entry& place = at(descriptor);
@@ -132,6 +132,9 @@ public:
         place.drained = false;
         return true;
     }
+
+    /// Notes that waiting for an attached descriptor means something after all.
+    void set_pollable(int descriptor) noexcept { descriptors_[static_cast<std::size_t>(descriptor)].pollable = true; }
 
     /// False only for what was attached as not to be waited for.
     bool pollable(int descriptor) const noexcept

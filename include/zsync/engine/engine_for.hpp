@@ -27,8 +27,8 @@ engine& engine_for(boost::asio::execution_context& context);
 /// The same with all that a handle keeps of its context.
 io_place place_of(boost::asio::execution_context& context);
 
-/// Tries the sends that were started on a descriptor and that the kernel has not seen: to be called before what has to
-/// come after them, such as shutdown(2). Never blocks. Any thread.
+/// Tries the sends and writes that were started on a descriptor and that the kernel has not seen: to be called before
+/// what has to come after them, such as shutdown(2). Does not block, but for a file's storage. Any thread.
 void try_sends(engine& io, int descriptor) noexcept;
 
 } // namespace zsync

@@ -55,8 +55,9 @@ public:
     void wake() noexcept override;
     metrics counters() const noexcept override;
 
-    /// Attempts the sends that were started on a descriptor and not attempted yet. To be called before what a program
-    /// expects to come after them: a shutdown(2), or a send of its own. detach_descriptor() does so too. Never blocks.
+    /// Attempts the sends and writes that were started on a descriptor and not attempted yet. To be called before what a
+    /// program expects to come after them: a shutdown(2), or a send of its own. detach_descriptor() does so too. Does not
+    /// block, but for a file's storage.
     void try_sends(int descriptor) noexcept;
 
     /// Returns the epoll descriptor, for a host that watches it in a loop of its own (level-triggered, POLLIN). It is

@@ -22,8 +22,8 @@ namespace zsync
 /// counting and the executor are Asio's own. Every stock I/O object works on it. Those that are not native are served
 /// by Asio's epoll reactor, which runs as a guest on the same thread. Native are, by the ring itself:
 ///
-/// - with <zsync/drop_in.hpp> in every translation unit: stock stream sockets, acceptors and timers, whatever their
-///   executor;
+/// - with <zsync/drop_in.hpp> in every translation unit: stock sockets, acceptors, descriptors, pipes and timers,
+///   whatever their executor;
 /// - without: those whose executor type is native_executor_type, such as
 ///   `tcp::socket::rebind_executor<zsync::uring_context::native_executor_type>::other`.
 ///

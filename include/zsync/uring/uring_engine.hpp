@@ -75,9 +75,9 @@ public:
     void wake() noexcept override;
     metrics counters() const noexcept override;
 
-    /// Tries, by system call, the sends that were started on a descriptor and that the kernel has not seen. To be
-    /// called before what a program expects to come after them: a shutdown(2), or a send of its own.
-    /// detach_descriptor() does so too.
+    /// Tries, by system call, the sends and writes that were started on a descriptor and that the kernel has not seen.
+    /// To be called before what a program expects to come after them: a shutdown(2), or a send of its own.
+    /// detach_descriptor() does so too. Does not block, but for a file's storage.
     void try_sends(int descriptor) noexcept;
 
     /// Returns the ring's descriptor, for a host that watches it in a loop of its own (level-triggered, POLLIN). It is
@@ -132,6 +132,7 @@ private:
 
     // The lock is held in all of these; submit() lets go of it while it is in the kernel.
     bool may_enter() const noexcept;
+    bool may_poll(int descriptor) noexcept;
     void become_runner(lock& held);
     void become_owner();
     void renew_ring(detail::ring_mode mode);

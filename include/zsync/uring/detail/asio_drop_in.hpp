@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Stock stream sockets, acceptors and timers, whatever their executor type, are native on a context that has a ring and
-// stay what they are on every other: the context decides when the program runs.
+// Stock sockets, acceptors, descriptors, pipes and timers, whatever their executor type, are native on a context that
+// has a ring and stay what they are on every other: the context decides when the program runs.
 
+#include <zsync/uring/detail/asio_descriptors.hpp>
 #include <zsync/uring/detail/asio_sockets.hpp>
 #include <zsync/uring/detail/asio_timers.hpp>
 #include <zsync/uring/detail/drop_in_check.hpp>
@@ -16,12 +17,20 @@ namespace zsync::detail
 
 } // namespace zsync::detail
 
-template <zsync::detail::stream_protocol Protocol, class Executor>
+template <class Protocol, class Executor>
 class boost::asio::detail::io_object_impl<boost::asio::detail::reactive_socket_service<Protocol>, Executor>
-    : public zsync::detail::stream_object<Protocol, Executor>
+    : public zsync::detail::native_object<zsync::detail::socket_service<Protocol>, Executor>
 {
 public:
-    using zsync::detail::stream_object<Protocol, Executor>::stream_object;
+    using zsync::detail::native_object<zsync::detail::socket_service<Protocol>, Executor>::native_object;
+};
+
+template <class Executor>
+class boost::asio::detail::io_object_impl<boost::asio::detail::reactive_descriptor_service, Executor>
+    : public zsync::detail::native_object<zsync::detail::descriptor_service, Executor>
+{
+public:
+    using zsync::detail::native_object<zsync::detail::descriptor_service, Executor>::native_object;
 };
 
 template <zsync::detail::native_timer_traits Traits, class Executor>

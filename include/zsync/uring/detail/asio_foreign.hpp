@@ -5,6 +5,8 @@
 
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/udp.hpp>
+#include <boost/asio/local/datagram_protocol.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 
 #include <boost/asio/detail/chrono_time_traits.hpp>
@@ -33,6 +35,10 @@ inline const char* foreign_object(boost::asio::execution_context& context)
         return "a socket or acceptor of asio::local::stream_protocol";
     if (has_service<reactive_socket_service<boost::asio::generic::stream_protocol>>(context))
         return "a socket of asio::generic::stream_protocol";
+    if (has_service<reactive_socket_service<boost::asio::ip::udp>>(context))
+        return "a socket of asio::ip::udp";
+    if (has_service<reactive_socket_service<boost::asio::local::datagram_protocol>>(context))
+        return "a socket of asio::local::datagram_protocol";
     if (has_service<standard_timer_service<std::chrono::steady_clock>>(context))
         return "a steady_timer";
     if (has_service<standard_timer_service<std::chrono::system_clock>>(context))

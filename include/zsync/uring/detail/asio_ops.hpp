@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The operations of a stock socket on a ring: each is at once a handler operation of Asio's scheduler and a record of
+// The operations of a stock object on a ring: each is at once a handler operation of Asio's scheduler and a record of
 // the engine. What the operation asks and what its handler is told is the Action; the rest is common to all.
+//
+// What differs between Boost's versions about operations and handlers is met here and nowhere else. Those that complete
+// at once (bind_immediate_executor, Boost 1.82) are unknown to native operations: these never complete inside the
+// initiating function.
 
 #include <zsync/core/detail/asio.hpp>
 #include <zsync/core/operation.hpp>
 
 #include <boost/asio/detail/fenced_block.hpp>
 #include <boost/asio/detail/handler_alloc_helpers.hpp>
+#include <boost/asio/detail/handler_cont_helpers.hpp>
 #include <boost/asio/detail/handler_tracking.hpp>
 #include <boost/asio/detail/handler_work.hpp>
 
@@ -39,14 +44,14 @@ protected:
 /// wanted): binds what the handler is told (wanted: false if it will not be called, because its context is being
 /// destroyed).
 template <class Action, class Handler, class IoExecutor>
-class socket_operation final : public asio_operation, public Action
+class native_operation final : public asio_operation, public Action
 {
 public:
-    BOOST_ASIO_DEFINE_HANDLER_PTR(socket_operation);
+    BOOST_ASIO_DEFINE_HANDLER_PTR(native_operation);
 
     template <class... Arguments>
-    socket_operation(Handler& handler, const IoExecutor& io_executor, Arguments&&... arguments)
-        : asio_operation(&socket_operation::do_complete),
+    native_operation(Handler& handler, const IoExecutor& io_executor, Arguments&&... arguments)
+        : asio_operation(&native_operation::do_complete),
           Action(std::forward<Arguments>(arguments)...),
           handler_(std::move(handler)),
           work_(handler_, io_executor)
@@ -56,7 +61,7 @@ public:
 private:
     static void do_complete(void* owner, scheduler_operation* base, const boost::system::error_code&, std::size_t)
     {
-        auto* const self = static_cast<socket_operation*>(base);
+        auto* const self = static_cast<native_operation*>(base);
         ptr memory = {std::addressof(self->handler_), self, self};
 
         BOOST_ASIO_HANDLER_COMPLETION((*self));
@@ -82,5 +87,12 @@ private:
     Handler handler_;
     work_type work_;
 };
+
+/// Says whether a handler's operation continues the one that is running: it is then queued where that one was.
+template <class Handler>
+bool is_continuation(Handler& handler)
+{
+    return boost_asio_handler_cont_helpers::is_continuation(handler);
+}
 
 } // namespace zsync::detail
