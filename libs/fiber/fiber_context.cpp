@@ -12,12 +12,14 @@ fiber_context::fiber_context(const fiber_options& options) : loop_(std::make_uni
 {
 }
 
-// The services go while there is still a loop: what they destroy refers to it.
+// The services go while there is still a loop: what they destroy refers to it. What they queue as they are shut down may
+// hold I/O objects, whose services must still be there.
 fiber_context::~fiber_context()
 {
     loop_->end_fibers();
     loop_->shutdown();
     shutdown();
+    loop_->destroy_items();
     destroy();
     loop_->destroy_items();
 }
