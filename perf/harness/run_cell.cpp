@@ -99,8 +99,11 @@ measurement run_cell(const cell& c, std::uint64_t count, const run_options& opti
     const double stolen = stolen_seconds();
     const placement where(c.cpus);
 
+    const std::string program = path_of(c.program);
+    if (::access(program.c_str(), X_OK) != 0)
+        throw std::runtime_error(c.program + " has not been built: what compiles it is not installed");
     std::vector<std::string> command = options.wrapper;
-    command.push_back(path_of(c.program));
+    command.push_back(program);
     command.insert(command.end(), c.arguments.begin(), c.arguments.end());
     command.push_back("count=" + std::to_string(count));
     process measured(command, where.cell, deadline);
