@@ -80,6 +80,7 @@ suite alloc_suite();
 suite drop_in_suite();
 suite echo_suite();
 suite facade_suite();
+suite idle_suite();
 suite pingpong_suite();
 suite post_suite();
 suite spawn_suite();
