@@ -24,13 +24,13 @@ namespace fiber_server
 /// Serves one connection. `idle` is `io`, but cancelled when the server stops: for what waits for a new request.
 using session = std::function<void(zsync::io io, zsync::io idle, zsync::stream& peer)>;
 
-inline std::optional<std::uint16_t> parse_port(std::string_view text)
+inline std::optional<std::uint16_t> parse_number(std::string_view text)
 {
-    std::uint16_t port = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+    std::uint16_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     if (error != std::errc() || end != text.data() + text.size())
         return {};
-    return port;
+    return number;
 }
 
 /// A session that ends because its client has left, or because the server stops, is no error.
@@ -91,14 +91,17 @@ inline int main(int argc, char** argv, std::string_view what, const session& run
                 const std::function<void()>& goodbye)
 try
 {
-    const auto port = argc == 2 ? parse_port(argv[1]) : std::nullopt;
-    if (!port)
+    const auto port = argc == 2 || argc == 3 ? parse_number(argv[1]) : std::nullopt;
+    const auto patience = argc == 3 ? parse_number(argv[2]) : 5;
+    if (!port || !patience)
     {
-        std::cerr << "usage: " << argv[0] << " PORT\n" << what << " on 127.0.0.1. PORT 0 takes a free one.\n";
+        std::cerr << "usage: " << argv[0] << " PORT [SECONDS]\n"
+                  << what << " on 127.0.0.1. PORT 0 takes a free one. After SIGTERM or SIGINT, answers that are being\n"
+                  << "written may take so many SECONDS more, 5 by default; then the rest is cancelled.\n";
         return 2;
     }
     zsync::run([&](zsync::io io) { serve(io, *port, run_session); },
-               {.shutdown_on_signals = true, .shutdown_deadline = std::chrono::seconds(5)});
+               {.shutdown_on_signals = true, .shutdown_deadline = std::chrono::seconds(*patience)});
     goodbye();
     return 0;
 }

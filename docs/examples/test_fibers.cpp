@@ -96,8 +96,8 @@ BOOST_DATA_TEST_CASE(stops_on_a_signal, data::make(servers) * data::make({SIGINT
 
 BOOST_DATA_TEST_CASE(explains_a_wrong_command_line, data::make(servers), name)
 {
-    const std::vector<std::vector<std::string>> wrong = {{},      {"x"}, {"-1"},  {"+1"},     {"65536"},
-                                                         {"80 "}, {""},  {"1.5"}, {"0", "0"}, {"--help"}};
+    const std::vector<std::vector<std::string>> wrong = {{},   {"x"},   {"-1"},     {"+1"},          {"65536"}, {"80 "},
+                                                         {""}, {"1.5"}, {"0", "x"}, {"0", "1", "2"}, {"--help"}};
     for (const auto& arguments : wrong)
     {
         std::vector<std::string> command = {argument(1) + "/" + name};

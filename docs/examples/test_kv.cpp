@@ -12,10 +12,14 @@
 #include <boost/test/data/monomorphic.hpp>
 #include <boost/test/data/test_case.hpp>
 
+#include <atomic>
+#include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -268,6 +272,69 @@ BOOST_AUTO_TEST_CASE(a_second_signal_ends_what_does_not_end)
     BOOST_TEST(server.wait() == 0);
     const bool at_once = std::chrono::steady_clock::now() - start < std::chrono::seconds(5); // the deadline
     BOOST_TEST(at_once);
+}
+
+BOOST_AUTO_TEST_CASE(under_load_requests_finish_and_the_rest_is_cancelled_at_the_deadline)
+{
+    constexpr std::size_t size = 32 * 1024 * 1024; // more than the sockets hold
+    constexpr int workers = 12;
+    program server("kv_server", {"0", "1"}); // a second
+    const auto port = server.port();
+
+    // Who never finish: one does not read its answer, one does not end its request.
+    client stuck(port);
+    BOOST_TEST(stuck.send(bulks({"SET", "big", std::string(size, 'b')})).read_line() == "+OK\r");
+    BOOST_TEST(stuck.send("GET big\r\n").read_line() == "$" + std::to_string(size) + "\r");
+    client half(port);
+    BOOST_TEST(half.send("PING\r\n*2\r\n$3\r\nGE").read_line() == "+PONG\r");
+
+    // Each counts the answers that it has had, whole and right, until the connection ends.
+    std::atomic<std::uint64_t> answered{3};
+    std::atomic<int> wrong{0};
+    std::vector<std::thread> load;
+    for (int worker = 0; worker < workers; ++worker)
+        load.emplace_back(
+            [&, key = "key" + std::to_string(worker)]
+            {
+                client peer(port);
+                for (int round = 0;; ++round)
+                {
+                    const std::string value = std::to_string(round) + std::string(1000, 'v');
+                    const std::string stored = peer.send(bulks({"SET", key, value})).read_line();
+                    if (!peer)
+                    {
+                        wrong += !stored.empty();
+                        return;
+                    }
+                    ++answered;
+                    const std::string length = peer.send(bulks({"GET", key})).read_line();
+                    const std::string got = peer.read_line();
+                    if (!peer)
+                    {
+                        wrong += !length.empty() || !got.empty();
+                        return;
+                    }
+                    ++answered;
+                    wrong +=
+                        stored != "+OK\r" || length != "$" + std::to_string(value.size()) + "\r" || got != value + "\r";
+                }
+            });
+    while (answered < 1'000)
+        std::this_thread::yield();
+
+    const auto start = std::chrono::steady_clock::now();
+    server.send_signal(SIGTERM);
+    for (std::thread& each : load)
+        each.join();
+    BOOST_TEST(half.at_end());
+    const std::string goodbye = server.line();
+    const auto took = std::chrono::steady_clock::now() - start;
+    BOOST_TEST(wrong == 0);
+    // What the server has done, it has answered; and nobody is owed the answer that nobody takes.
+    BOOST_TEST(goodbye.starts_with("stopped after " + std::to_string(answered) + " requests"), goodbye);
+    BOOST_TEST((took >= std::chrono::seconds(1)));
+    BOOST_TEST((took < std::chrono::seconds(15)));
+    BOOST_TEST(server.wait() == 0);
 }
 
 BOOST_AUTO_TEST_CASE(redis_cli_works)
