@@ -4,6 +4,7 @@
 #include <zsync/core/agent.hpp>
 #include <zsync/core/cancel_protection.hpp>
 #include <zsync/core/cancellation.hpp>
+#include <zsync/core/deadline_scope.hpp>
 #include <zsync/core/descriptor.hpp>
 #include <zsync/core/engine.hpp>
 #include <zsync/core/error.hpp>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <zsync/fiber/cancellation_scope.hpp>
 #include <zsync/fiber/fiber.hpp>
 #include <zsync/fiber/fiber_context.hpp>
 #include <zsync/fiber/fiber_local.hpp>

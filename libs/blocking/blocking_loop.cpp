@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "blocking_loop.hpp"
 
+#include <zsync/core/detail/run_frame.hpp>
+
 #include <boost/asio/multiple_exceptions.hpp>
 #include <boost/assert.hpp>
 #include <boost/system/system_error.hpp>
@@ -47,7 +49,7 @@ public:
 
     ~level()
     {
-        outer_stacks_.install();
+        frame_.stacks_below().install();
         set_current_agent(outer_agent_);
         set_current_loop(outer_loop_);
         if (!(owner_.top_ = outer_))
@@ -93,7 +95,7 @@ private:
     level* const outer_ = std::exchange(owner_.top_, this);
     std::exception_ptr failure_;
     agent* const self_ = this;
-    const asio_call_stacks outer_stacks_ = asio_call_stacks::current();
+    const run_frame frame_{owner_, false};
     loop* const outer_loop_ = set_current_loop(&owner_);
     agent* const* const outer_agent_ = set_current_agent(&self_);
 };

@@ -35,6 +35,12 @@ bool cancellation_state::request(boost::system::error_code reason) noexcept
     return true;
 }
 
+cancellation_token::cancellation_token(std::stop_token parent)
+{
+    if (parent.stop_possible())
+        state_ = std::make_shared<cancellation_state>(std::move(parent), nullptr);
+}
+
 cancellation_source::cancellation_source() : state_(std::make_shared<cancellation_state>()) {}
 
 cancellation_source::cancellation_source(const cancellation_token& parent)

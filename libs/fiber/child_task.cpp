@@ -2,6 +2,8 @@
 #include <zsync/fiber/detail/child_task.hpp>
 
 #include <zsync/core/cancel_protection.hpp>
+#include <zsync/core/detail/run_frame.hpp>
+#include <zsync/core/error.hpp>
 #include <zsync/core/use_await.hpp>
 
 #include <boost/system/errc.hpp>
@@ -18,15 +20,21 @@ class child_task::joining final : public task_observer, private task_cancellatio
 public:
     joining(child_task& awaited, agent& self) noexcept : task_(awaited), waiter_(self) {}
 
-    void wait()
+    /// Returns false if the deadline has come first.
+    bool wait()
     {
         task_cancellation& cancellation = waiter_.owner().cancellation();
+        const auto deadline = cancellation.deadline();
         task_.observe(*this);
         cancellation.begin(*this);
         if (cancellation.due()) [[unlikely]]
             interrupt();
+        const bool in_time = deadline == cancellation.no_deadline || waiter_.wait_until(deadline);
+        if (!in_time) [[unlikely]]
+            task_.request_cancel(error::timed_out);
         waiter_.wait();
         cancellation.end();
+        return in_time;
     }
 
     void ended(child_task&) noexcept override { waiter_.notify(); }
@@ -78,17 +86,17 @@ void child_task::request_cancel(boost::system::error_code reason) noexcept
         loop_.post(message_);
 }
 
-void child_task::join()
+bool child_task::join()
 {
     agent& self = agent::current();
     if (is_done())
-        return;
+        return true;
     boost::system::error_code refusal = self.may_wait();
-    if (loop_.running_here() && child_ == &self)
+    if ((loop_.running_here() && child_ == &self) || waits_for_what_is_below(self, nullptr, &loop_))
         refusal = make_error_code(boost::system::errc::resource_deadlock_would_occur);
     if (refusal) [[unlikely]]
         throw boost::system::system_error(refusal, "join");
-    joining(*this, self).wait();
+    return joining(*this, self).wait();
 }
 
 void child_task::observe(task_observer& observer) noexcept
@@ -132,11 +140,14 @@ void child_task::receive(work_item& item, bool) noexcept
         self.free();
 }
 
-void settle_request(const std::exception_ptr& failure)
+void settle_request(const std::exception_ptr& failure, bool in_time)
 {
     task_cancellation& cancellation = agent::current().cancellation();
-    if (cancellation.due() && is_abortion(failure)) [[unlikely]]
-        cancellation.take();
+    if ((cancellation.due() || !in_time) && is_abortion(failure)) [[unlikely]]
+    {
+        if (!cancellation.take() && !in_time)
+            throw boost::system::system_error(error::timed_out, "join");
+    }
     cancellation.throw_if_unwinding();
 }
 

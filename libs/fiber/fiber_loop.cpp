@@ -3,6 +3,7 @@
 
 #include "stack_overflow.hpp"
 
+#include <zsync/core/detail/run_frame.hpp>
 #include <zsync/engine/make_engine.hpp>
 #include <zsync/fiber/fiber_context.hpp>
 
@@ -10,6 +11,8 @@
 #include <boost/system/system_error.hpp>
 
 #include <algorithm>
+#include <cstdio>
+#include <exception>
 #include <thread>
 #include <utility>
 
@@ -37,6 +40,7 @@ fiber_loop::fiber_loop(boost::asio::execution_context& context, const fiber_opti
       stacks_({.stack_bytes = options.stack_bytes, .scrub = options.scrub_stacks, .keep_warm = options.warm_stacks}),
       loop_stacks_({.stack_bytes = options.loop_stack_bytes, .stacks_per_slab = 4, .scrub = options.scrub_stacks}),
       helpers_(options.max_helper_threads),
+      on_swallowed_unwind_(options.on_swallowed_unwind),
       reports_overflow_(options.report_stack_overflow)
 {
     if (options.engine == engine_kind::blocking) // it would hold up the loop, and with it all that could end its wait
@@ -123,6 +127,7 @@ std::size_t fiber_loop::run(const limits& bounds)
     exceptions_ = exception_state::of_this_thread();
     loop* const outer_loop = set_current_loop(this);
     agent* const* const outer_agent = set_current_agent(&current_);
+    const run_frame frame(*this, !bounds.wait || bounds.deadline);
     bounds_ = bounds;
     count_ = 0;
     leaving_ = false;
@@ -189,6 +194,7 @@ void fiber_loop::run_function(work_item& item) noexcept
     }
     catch (const fiber_unwind&)
     {
+        running().cancellation().unwound();
     }
     catch (...)
     {
@@ -196,6 +202,8 @@ void fiber_loop::run_function(work_item& item) noexcept
     }
     running().end_function();
     fiber& self = running();
+    if (ending_ && self.cancellation().unwinding_was_swallowed()) [[unlikely]]
+        report_swallowed(self);
     if (loop_ == &self)
         return;
     // It has waited, and another fiber has gone on with the loop.
@@ -226,6 +234,8 @@ void fiber_loop::run_slice(fiber& slice) noexcept
 void fiber_loop::end(fiber& ended) noexcept
 {
     ended.end_function();
+    if (ending_ && ended.cancellation().unwinding_was_swallowed()) [[unlikely]]
+        report_swallowed(ended);
     unlink(ended, alive_fibers_);
     --alive_;
     fiber* const caller = std::exchange(ended.return_to, nullptr);
@@ -434,7 +444,7 @@ void fiber_loop::unwind_all() noexcept
 {
     for (fiber* each = alive_fibers_; each; each = each->next)
     {
-        each->cancellation().request_unwind();
+        each->cancellation().request_unwind(&unwinding_swallowed);
         if (each->schedule) // what it was inside of is over, and so are the frames that say so
         {
             each->bottom = memory_.call_stacks();
@@ -444,7 +454,36 @@ void fiber_loop::unwind_all() noexcept
             enqueue(*each);
     }
     for (fiber* each = waiting_; each; each = each->next)
-        each->cancellation().request_unwind();
+        each->cancellation().request_unwind(&unwinding_swallowed);
+}
+
+// On the fiber that has done it.
+void fiber_loop::unwinding_swallowed() noexcept
+{
+    fiber& self = static_cast<fiber&>(agent::current());
+    self.owner().report_swallowed(self);
+}
+
+void fiber_loop::report_swallowed(fiber& by) noexcept
+{
+    if (by.swallowed++ == 0)
+    {
+        if (by.number.number() == 0)
+            by.number = this_fiber::id::make();
+        if (on_swallowed_unwind_)
+            return on_swallowed_unwind_(by.number, by.name);
+        std::fprintf(stderr,
+                     "zsync: fiber %llu '%s' has caught fiber_unwind and not thrown it on, while its context is "
+                     "destroyed. A catch (...) must end with 'throw;'.\n",
+                     static_cast<unsigned long long>(by.number.number()), by.name);
+    }
+    else if (by.swallowed > most_swallowed)
+    {
+        std::fprintf(stderr,
+                     "zsync: fiber %llu '%s' swallows fiber_unwind for ever: its context cannot be destroyed.\n",
+                     static_cast<unsigned long long>(by.number.number()), by.name);
+        std::terminate();
+    }
 }
 
 void fiber_loop::cancel_fibers(boost::system::error_code reason) noexcept

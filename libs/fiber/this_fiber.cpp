@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <zsync/fiber/this_fiber.hpp>
 
+#include <zsync/core/error.hpp>
 #include <zsync/fiber/detail/fiber_loop.hpp>
 
 #include <boost/asio/error.hpp>
@@ -118,6 +119,11 @@ cancellation_state cancellation() noexcept
     return {.requested = mine.requested(), .due = mine.due(), .deferred = mine.is_protected(), .reason = mine.reason()};
 }
 
+cancellation_token get_cancellation_token()
+{
+    return agent::current().cancellation().token();
+}
+
 void yield()
 {
     zsync::detail::fiber* const self = running_fiber();
@@ -148,10 +154,16 @@ void sleep_until(clock::time_point when, error_code& ec)
         ec = boost::asio::error::operation_aborted;
         return;
     }
-    if (when > clock::now() && !sleeper(running).sleep_until(when))
+    const clock::time_point limit = running.cancellation().deadline();
+    if (when > clock::now())
     {
-        running.cancellation().take();
-        ec = boost::asio::error::operation_aborted;
+        if (!sleeper(running).sleep_until(std::min(when, limit)))
+        {
+            running.cancellation().take();
+            ec = boost::asio::error::operation_aborted;
+        }
+        else if (limit < when)
+            ec = error::timed_out;
     }
     running.cancellation().throw_if_unwinding();
 }

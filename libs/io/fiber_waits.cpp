@@ -133,8 +133,14 @@ bool fiber_waits::ended_early(error_code& ec)
     return true;
 }
 
-// Any thread.
 void fiber_waits::interrupt() noexcept
+{
+    requested_ = true;
+    end_early();
+}
+
+// Any thread.
+void fiber_waits::end_early() noexcept
 {
     if (!ended_)
         engine_.cancel(id_);
@@ -159,8 +165,8 @@ void fiber_waits::arm_deadline() noexcept
         [](loop_timer& expired) noexcept
         {
             fiber_waits& self = *static_cast<timer&>(expired).of;
-            self.timed_out_ = !self.self_.cancellation().due() && !self.with_.cancellation.cancel_requested();
-            self.interrupt();
+            self.timed_out_ = !self.requested_ && !self.with_.cancellation.cancel_requested();
+            self.end_early();
         });
 }
 

@@ -2,6 +2,7 @@
 #include <zsync/io/task_set.hpp>
 
 #include <zsync/core/cancel_protection.hpp>
+#include <zsync/core/error.hpp>
 #include <zsync/core/use_await.hpp>
 #include <zsync/io/detail/task_shutdown.hpp>
 
@@ -28,12 +29,21 @@ public:
         cancellation.begin(*this);
         if (cancellation.due())
             interrupt();
+        const auto deadline = cancellation.deadline();
+        if (deadline != cancellation.no_deadline && !waiter_.wait_until(deadline)) [[unlikely]]
+        {
+            expired_ = true;
+            end_early(error::timed_out);
+        }
         waiter_.wait();
         cancellation.end();
     }
 
     /// A request came, and went on to the tasks.
     bool interrupted() const noexcept { return interrupted_; }
+
+    /// The deadline came.
+    bool expired() const noexcept { return expired_; }
 
     /// Ends the waits that have come to what they wait for. Of those for room one: each takes it.
     static void notify(task_set& set) noexcept
@@ -65,9 +75,14 @@ private:
     void interrupt() noexcept override
     {
         interrupted_ = true;
+        end_early(waiter_.owner().cancellation().reason());
+    }
+
+    void end_early(boost::system::error_code reason) noexcept
+    {
         if (!for_room_)
         {
-            set_.request_all(waiter_.owner().cancellation().reason());
+            set_.request_all(reason);
             return;
         }
         if (ended_)
@@ -84,22 +99,33 @@ private:
     const bool for_room_;
     bool ended_ = false;
     bool interrupted_ = false;
+    bool expired_ = false;
 };
 
 namespace
 {
 
+using boost::system::error_code;
 using boost::system::system_error;
 
-agent& waiting_agent()
+[[noreturn]] void refuse(error_code reason)
 {
-    agent& self = agent::current();
-    if (const auto refusal = self.may_wait()) [[unlikely]]
-        throw system_error(refusal, "task_set");
-    return self;
+    throw system_error(reason, "task_set");
 }
 
 } // namespace
+
+// A task that waited for all the others would wait for itself.
+agent& task_set::who_waits() const
+{
+    agent& self = agent::current();
+    if (const auto refusal = self.may_wait()) [[unlikely]]
+        refuse(refusal);
+    for (const detail::child_task* each = first_; each; each = each->next)
+        if (each->is_run_by(self)) [[unlikely]]
+            refuse(make_error_code(boost::system::errc::resource_deadlock_would_occur));
+    return self;
+}
 
 task_set::task_set(const io& where, task_set_options options)
     : io_(where), on_error_(std::move(options.on_error)), limit_(options.limit)
@@ -114,10 +140,10 @@ task_set::~task_set()
     if (size_ == 0)
         return;
     if (!detail::is_shutting_down(agent::current().cancellation()))
-        cancel();
+        cancel_and_wait();
     const cancel_protection protect;
     while (size_ != 0)
-        waiting(*this, waiting_agent(), false).wait();
+        waiting(*this, who_waits(), false).wait();
 }
 
 void task_set::add(detail::task_state<void>& started) noexcept
@@ -128,7 +154,7 @@ void task_set::add(detail::task_state<void>& started) noexcept
     first_ = &started;
     ++size_;
     started.observe(*this);
-    if (cancelling_)
+    if (cancelling_ != 0)
         started.request_cancel(boost::asio::error::operation_aborted);
 }
 
@@ -174,39 +200,65 @@ void task_set::request_all(boost::system::error_code reason) noexcept
 
 void task_set::wait_for_room()
 {
-    agent& self = waiting_agent();
+    agent& self = agent::current();
+    if (const auto refusal = self.may_wait()) [[unlikely]]
+        refuse(refusal);
+    bool expired = false;
     while (size_ >= limit_)
     {
         if (self.cancellation().take())
             throw system_error(boost::asio::error::operation_aborted, "task_set::async");
-        waiting(*this, self, true).wait();
+        if (expired)
+            throw system_error(error::timed_out, "task_set::async");
+        waiting for_room(*this, self, true);
+        for_room.wait();
+        expired = for_room.expired();
     }
+}
+
+void task_set::give_room() noexcept
+{
+    waiting::notify(*this);
 }
 
 void task_set::join()
 {
     if (size_ == 0)
         return;
-    agent& self = waiting_agent();
+    agent& self = who_waits();
     bool interrupted = false;
+    bool expired = false;
     while (size_ != 0)
     {
         waiting end(*this, self, false);
         end.wait();
         interrupted = interrupted || end.interrupted();
+        expired = expired || end.expired();
     }
     if (interrupted && self.cancellation().take())
         throw system_error(boost::asio::error::operation_aborted, "task_set::join");
+    self.cancellation().throw_if_unwinding();
+    if (expired)
+        throw system_error(error::timed_out, "task_set::join");
 }
 
-void task_set::cancel() noexcept
+void task_set::cancel()
+{
+    if (size_ == 0)
+        return;
+    who_waits();
+    cancel_and_wait();
+}
+
+// Ends the process where nothing may wait.
+void task_set::cancel_and_wait() noexcept
 {
     const cancel_protection protect;
-    const bool outer = std::exchange(cancelling_, true);
+    ++cancelling_;
     request_all(boost::asio::error::operation_aborted);
     while (size_ != 0)
-        waiting(*this, waiting_agent(), false).wait();
-    cancelling_ = outer;
+        waiting(*this, who_waits(), false).wait();
+    --cancelling_;
 }
 
 } // namespace zsync

@@ -5,6 +5,8 @@
 
 #include <boost/asio/error.hpp>
 
+#include <algorithm>
+
 namespace zsync::detail
 {
 
@@ -22,6 +24,7 @@ boost::system::error_code agent_wait_base::refusal(agent& self)
 boost::system::error_code agent_wait_base::wait_until(sync_clock::time_point deadline)
 {
     task_cancellation& cancellation = waiter_.owner().cancellation();
+    deadline = std::min(deadline, cancellation.deadline());
     cancellation.begin(*this);
     if (deadline == no_deadline)
         waiter_.wait();

@@ -4,6 +4,10 @@
 // R2 lets differ: whether a function that was started has run already.
 #include "cells.hpp"
 
+#include <zsync/core/deadline_scope.hpp>
+#include <zsync/fiber/this_fiber.hpp>
+#include <zsync/sync/event.hpp>
+
 #include <boost/asio/error.hpp>
 
 #include <algorithm>
@@ -11,8 +15,10 @@
 #include <concepts>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <type_traits>
 #include <vector>
 
@@ -98,8 +104,8 @@ ZSYNC_RULE_CASE(R1, children_inherit_the_token)
 {
     zsync::cancellation_source source;
     source.request_cancel();
-    auto child = io.with_cancellation(source.token()).async([](zsync::io inherited)
-                                                            { inherited.sleep(for_ever).await(); });
+    auto child =
+        io.with_cancellation(source.token()).async([](zsync::io inherited) { inherited.sleep(for_ever).await(); });
     BOOST_TEST(error_of([&] { child.await(); }) == operation_aborted);
 }
 
@@ -107,6 +113,27 @@ ZSYNC_RULE_CASE(R1, the_earlier_deadline_counts)
 {
     const auto soon = io.with_deadline(1h).with_deadline(1ms);
     BOOST_TEST(error_of([&] { soon.with_deadline(2h).sleep(for_ever).await(); }) == timed_out);
+}
+
+ZSYNC_RULE_CASE(R1, a_deadline_scope_holds_for_operations_and_children_of_the_task)
+{
+    auto ends = make_pipe(io);
+    char byte;
+    zsync::event event;
+    {
+        const zsync::deadline_scope scope(1ms);
+        error_code ec;
+        io.read(ends.read_end, std::span(&byte, 1)).await(ec);
+        BOOST_TEST(ec == timed_out);
+        auto child = io.async([](zsync::io inner) { inner.sleep(for_ever).await(); });
+        BOOST_TEST(error_of([&] { child.await(); }) == timed_out);
+        BOOST_TEST(error_of([&] { io.with_deadline(1h).sleep(for_ever).await(); }) == timed_out);
+        BOOST_TEST(error_of([&] { event.wait(); }) == timed_out);
+        const zsync::deadline_scope later(1h);
+        BOOST_TEST(error_of([] { zsync::check_cancel(); }) == timed_out);
+    }
+    io.write(ends.write_end, "x").await();
+    BOOST_TEST(io.read(ends.read_end, std::span(&byte, 1)).await() == 1u);
 }
 
 // R2: async never fails and may run inline; concurrent makes progress by itself or fails.
@@ -383,6 +410,19 @@ ZSYNC_RULE_CASE(R11, a_deadline_ends_a_wait_and_not_before_its_time)
     BOOST_TEST((zsync::io::clock::now() - begin >= 20ms));
 }
 
+ZSYNC_RULE_CASE(R11, what_is_there_wins_over_a_deadline_scope_that_has_passed)
+{
+    auto ends = make_pipe(io);
+    char byte;
+    io.write(ends.write_end, "x").await();
+    const zsync::deadline_scope scope(-1s);
+    BOOST_TEST(io.read(ends.read_end, std::span(&byte, 1)).await() == 1u);
+    BOOST_TEST(error_of([&] { io.read(ends.read_end, std::span(&byte, 1)).await(); }) == timed_out);
+    request_cancel();
+    BOOST_TEST(error_of([&] { io.sleep(for_ever).await(); }) == operation_aborted);
+    BOOST_TEST(error_of([&] { io.sleep(for_ever).await(); }) == timed_out); // the request was delivered once
+}
+
 ZSYNC_RULE_CASE(R11, a_request_from_outside_stays_cancelled)
 {
     request_cancel();
@@ -402,6 +442,29 @@ ZSYNC_RULE_CASE(R11, partial_bytes_are_reported_with_the_timeout)
     BOOST_TEST(io.with_deadline(5ms).read_exactly(ends.read_end, data).await(ec) == 3u);
     BOOST_TEST(ec == timed_out);
     BOOST_TEST(std::string_view(data.data(), 3) == "abc");
+}
+
+// R14: tokens, of the standard too, are requests, from any thread.
+
+ZSYNC_RULE_CASE(R14, a_stop_token_cancels_from_any_thread)
+{
+    std::stop_source stop;
+    std::jthread other([&] { stop.request_stop(); });
+    const auto stoppable = io.with_cancellation(stop.get_token());
+    BOOST_TEST(error_of([&] { stoppable.sleep(for_ever).await(); }) == operation_aborted);
+    auto child = stoppable.async([](zsync::io inner) { inner.sleep(for_ever).await(); });
+    BOOST_TEST(error_of([&] { child.await(); }) == operation_aborted);
+    io.sleep(1ms).await();
+}
+
+ZSYNC_RULE_CASE(R14, a_task_hands_out_a_token_of_its_own)
+{
+    const std::stop_token stop = zsync::this_fiber::get_stop_token();
+    BOOST_TEST(!stop.stop_requested());
+    zsync::agent::current().cancellation().request(zsync::error::channel_closed);
+    BOOST_TEST(stop.stop_requested());
+    BOOST_TEST((zsync::this_fiber::cancellation().reason == zsync::error::channel_closed));
+    BOOST_TEST(error_of([&] { io.sleep(for_ever).await(); }) == operation_aborted);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -672,8 +672,11 @@ BOOST_AUTO_TEST_CASE(unwinding_that_was_swallowed_comes_again)
     int unwound = 0;
     int swallowed = 0;
     int handlers = 0;
+    int named = 0;
     {
-        fiber_context ctx;
+        zsync::fiber_options options;
+        options.on_swallowed_unwind = [&](auto...) { ++named; };
+        fiber_context ctx(options);
         const auto swallow_once = [&]
         {
             count_at_exit frame{unwound};
@@ -710,6 +713,7 @@ BOOST_AUTO_TEST_CASE(unwinding_that_was_swallowed_comes_again)
     }
     BOOST_TEST(unwound == 6);
     BOOST_TEST(swallowed == 6);
+    BOOST_TEST(named == 6);
     BOOST_TEST(handlers == 0); // of a context that is being destroyed no handler is called
 }
 
@@ -717,7 +721,9 @@ BOOST_AUTO_TEST_CASE(an_exception_in_place_of_the_unwinding_stops_no_other)
 {
     int unwound = 0;
     {
-        fiber_context ctx;
+        zsync::fiber_options options;
+        options.on_swallowed_unwind = [](auto...) {};
+        fiber_context ctx(options);
         const auto body = [&]
         {
             count_at_exit frame{unwound};

@@ -2,6 +2,7 @@
 #include <zsync/io/task_set.hpp>
 
 #include <zsync/core/cancel_protection.hpp>
+#include <zsync/core/deadline_scope.hpp>
 #include <zsync/fiber/this_fiber.hpp>
 #include <zsync/io/run.hpp>
 
@@ -223,6 +224,141 @@ BOOST_DATA_TEST_CASE(a_server_echoes_to_its_clients, each_cell, where)
                }
                world.join();
                BOOST_TEST(echoed == clients);
+           });
+}
+
+BOOST_DATA_TEST_CASE(a_task_cannot_wait_for_the_set_that_it_is_of, each_cell, where)
+{
+    if (!where.is_green()) // a task has ended when async() returns
+        return;
+    run_in(where,
+           [](io io)
+           {
+               const error_code deadlock = make_error_code(boost::system::errc::resource_deadlock_would_occur);
+               error_code of_join, of_cancel, of_other;
+               task_set set(io);
+               task_set others(io);
+               set.async([&] { io.sleep(1ms).await(); });
+               set.async(
+                   [&]
+                   {
+                       const auto code_of = [](auto function)
+                       {
+                           try
+                           {
+                               function();
+                           }
+                           catch (const system_error& e)
+                           {
+                               return e.code();
+                           }
+                           return error_code();
+                       };
+                       of_join = code_of([&] { set.join(); });
+                       of_cancel = code_of([&] { set.cancel(); });
+                       others.async([&] { io.sleep(1ms).await(); });
+                       of_other = code_of([&] { others.join(); });
+                   });
+               set.join();
+               BOOST_TEST((of_join == deadlock));
+               BOOST_TEST((of_cancel == deadlock));
+               BOOST_TEST(!of_other);
+           });
+}
+
+BOOST_DATA_TEST_CASE(overlapping_cancels_leave_a_set_that_can_be_used, each_cell, where)
+{
+    run_in(where,
+           [&](io io)
+           {
+               task_set set(io);
+               task_set cancelling(io);
+               if (where.is_green())
+               {
+                   set.async(
+                       [&]
+                       {
+                           error_code ec;
+                           io.sleep(24h).await(ec);
+                           io.sleep(1ms).await(ec);
+                       });
+                   cancelling.async([&] { set.cancel(); });
+                   cancelling.async(
+                       [&]
+                       {
+                           zsync::this_fiber::yield();
+                           set.cancel();
+                       });
+                   cancelling.join();
+               }
+               error_code ec = operation_aborted;
+               set.async([&] { io.sleep(1ms).await(ec); });
+               set.join();
+               BOOST_TEST(!ec);
+           });
+}
+
+BOOST_DATA_TEST_CASE(room_that_is_not_used_goes_to_the_next, each_cell, where)
+{
+    if (!where.is_green())
+        return;
+    run_in(where,
+           [](io io)
+           {
+               struct cannot_be_kept
+               {
+                   bool armed = false;
+                   cannot_be_kept() = default;
+                   cannot_be_kept(const cannot_be_kept& other) : armed(other.armed) {}
+                   cannot_be_kept(cannot_be_kept&& other) : armed(other.armed)
+                   {
+                       if (armed)
+                           throw std::runtime_error("not moved");
+                   }
+                   void operator()() const {}
+               };
+               task_set set(io, {.limit = 1});
+               task_set producers(io);
+               bool second = false;
+               bool threw = false;
+               set.async([&] { io.sleep(1ms).await(); });
+               producers.async(
+                   [&]
+                   {
+                       cannot_be_kept function;
+                       function.armed = true;
+                       try
+                       {
+                           set.async(function);
+                       }
+                       catch (const std::runtime_error&)
+                       {
+                           threw = true;
+                       }
+                   });
+               producers.async([&] { set.async([&] { second = true; }); });
+               producers.join();
+               set.join();
+               BOOST_TEST(threw);
+               BOOST_TEST(second);
+           });
+}
+
+BOOST_DATA_TEST_CASE(a_deadline_ends_its_waits, each_cell, where)
+{
+    if (!where.is_green())
+        return;
+    run_in(where,
+           [](io io)
+           {
+               task_set set(io, {.limit = 1});
+               error_code of_task;
+               set.async([&] { io.sleep(24h).await(of_task); });
+               const auto timed_out = [](const system_error& e) { return e.code() == zsync::error::timed_out; };
+               const zsync::deadline_scope scope(1ms);
+               BOOST_CHECK_EXCEPTION(set.async([] {}), system_error, timed_out);
+               BOOST_CHECK_EXCEPTION(set.join(), system_error, timed_out);
+               BOOST_TEST((of_task == operation_aborted));
            });
 }
 

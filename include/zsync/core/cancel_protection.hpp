@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zsync/core/agent.hpp>
+#include <zsync/core/error.hpp>
 
 #include <boost/asio/error.hpp>
 #include <boost/system/system_error.hpp>
@@ -12,20 +13,25 @@ namespace zsync
 // A request to cancel what is running is delivered once, as operation_aborted, at its next cancellation point: I/O,
 // sleep, awaiting a child, and whatever else waits. These are for the task itself; none of them blocks.
 
-/// A cancellation point that waits for nothing, for tasks that compute.
-/// @throws boost::system::system_error with operation_aborted if a request is due, which is then delivered.
-inline void check_cancel()
-{
-    if (agent::current().cancellation().take()) [[unlikely]]
-        throw boost::system::system_error(boost::asio::error::operation_aborted, "check_cancel");
-}
-
-/// The same with an error code, operation_aborted or success.
+/// A cancellation point that waits for nothing, for tasks that compute. Stores operation_aborted if a request is due,
+/// which is then delivered; error::timed_out if the deadline of a deadline_scope has passed; or success.
 inline void check_cancel(boost::system::error_code& ec)
 {
     ec = {};
-    if (agent::current().cancellation().take()) [[unlikely]]
+    task_cancellation& cancellation = agent::current().cancellation();
+    if (cancellation.take()) [[unlikely]]
         ec = boost::asio::error::operation_aborted;
+    else if (cancellation.deadline_passed()) [[unlikely]]
+        ec = error::timed_out;
+}
+
+/// The same, but throws it. @throws boost::system::system_error
+inline void check_cancel()
+{
+    boost::system::error_code ec;
+    check_cancel(ec);
+    if (ec) [[unlikely]]
+        throw boost::system::system_error(ec, "check_cancel");
 }
 
 /// Lets a request that has been delivered be delivered again, at the next point: for who has caught it, tidied up, and

@@ -69,6 +69,10 @@ class cancellation_token
 public:
     cancellation_token() noexcept = default;
 
+    /// Follows a standard token: its stop becomes a request with operation_aborted. So whatever takes a
+    /// cancellation_token takes a std::stop_token. Allocates, unless that can never be stopped.
+    cancellation_token(std::stop_token parent);
+
     /// True once a request was made; its reason can then be read. Costs one load.
     [[nodiscard]] bool cancel_requested() const noexcept { return state_ && state_->requested(); }
 

@@ -6,6 +6,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/async_result.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/system/system_error.hpp>
 
@@ -33,10 +34,12 @@ namespace zsync
 /// They are reported like the operation's, before it is initiated: by `[ec]` also where the signature has no error, and
 /// then with values made by default; if these have no default, or the signature has no error, they are thrown.
 /// - resource_deadlock_would_occur: the wait could not end, because it would keep from running what is to end it. On a
-///   fiber: below a handler of a stock I/O object or of a strand. On a thread: if it runs the context of the operation,
-///   be that an io_context, a thread_pool or one of ours; or any, if the operation does not tell its executor.
+///   fiber: below a handler of a stock I/O object or of a strand; or if a run function of the operation's context has
+///   called, on this thread, the one that runs the fiber. On a thread: if it runs the context of the operation, be that
+///   an io_context, a thread_pool or one of ours; or any, if the operation does not tell its executor.
 /// - operation_aborted: the task has been cancelled; or the operation has destroyed its handler without calling it, as
 ///   it does when its context is destroyed.
+/// - error::timed_out: the deadline of a deadline_scope has come, and the operation ended with operation_aborted.
 ///
 /// The executor is that of the initiation or, if it has none, of the first of its arguments that has one: stock I/O
 /// objects, composed operations and Beast's streams tell it. Not all operations do: what does not, on a
@@ -47,7 +50,8 @@ namespace zsync
 /// operations listen unless told otherwise, in the operation's slot: at once if the operation is the calling loop's,
 /// else by a function posted to its executor. An operation on a context of several threads needs a strand for that, as
 /// always in Asio. The wait ends when the operation does. If it ends with operation_aborted the request has been
-/// delivered; with any other result it stays pending.
+/// delivered; with any other result it stays pending. A slot that is bound to the token works beside that: what its
+/// signal emits, of whatever type, goes on to the operation, and is no request to the task.
 ///
 /// @par Exceptions
 /// If a function that a blocking_context runs meanwhile throws, the operation is cancelled, and the exception thrown
@@ -227,6 +231,38 @@ template <class R, class... Args>
 struct await_result<R(Args...) && noexcept> : await_result<R(Args...)> {};
 // clang-format on
 
+/// How the tokens report errors.
+template <class Executor>
+throwing reports(const use_await_t<Executor>&) noexcept
+{
+    return {};
+}
+
+template <class Executor>
+storing reports(const boost::asio::redirect_error_t<use_await_t<Executor>>& token) noexcept
+{
+    return {token.ec_};
+}
+
+template <class Executor>
+returning reports(const boost::asio::as_tuple_t<use_await_t<Executor>>&) noexcept
+{
+    return {};
+}
+
+/// The same, where a slot was bound to the token.
+template <class Report>
+struct with_slot : Report
+{
+    boost::asio::cancellation_slot slot;
+};
+
+template <class Token>
+concept awaiting_token = requires(const Token& token)
+{
+    detail::reports(token);
+};
+
 } // namespace detail
 
 } // namespace zsync
@@ -238,34 +274,37 @@ template <class Executor, class Signature>
 class async_result<zsync::use_await_t<Executor>, Signature>
 {
 public:
-    template <class Initiation, class... Args>
-    static auto initiate(Initiation&& initiation, const zsync::use_await_t<Executor>&, Args&&... args)
+    template <class Initiation, class Token, class... Args>
+    static auto initiate(Initiation&& initiation, const Token& token, Args&&... args)
     {
         return zsync::detail::await_result<Signature>::await(
-            zsync::detail::throwing(), std::forward<Initiation>(initiation), std::forward<Args>(args)...);
+            zsync::detail::reports(token), std::forward<Initiation>(initiation), std::forward<Args>(args)...);
     }
 };
 
 template <class Executor, class Signature>
 struct async_result<redirect_error_t<zsync::use_await_t<Executor>>, Signature>
+    : async_result<zsync::use_await_t<Executor>, Signature>
 {
-    template <class Initiation, class... Args>
-    static auto initiate(Initiation&& initiation, const redirect_error_t<zsync::use_await_t<Executor>>& token,
-                         Args&&... args)
-    {
-        return zsync::detail::await_result<Signature>::await(
-            zsync::detail::storing{token.ec_}, std::forward<Initiation>(initiation), std::forward<Args>(args)...);
-    }
 };
 
 template <class Executor, class Signature>
 struct async_result<as_tuple_t<zsync::use_await_t<Executor>>, Signature>
+    : async_result<zsync::use_await_t<Executor>, Signature>
 {
-    template <class Initiation, class... Args>
-    static auto initiate(Initiation&& initiation, const as_tuple_t<zsync::use_await_t<Executor>>&, Args&&... args)
+};
+
+/// A slot that is bound to the token ends the operation as well as a request to the task, not in its place.
+template <zsync::detail::awaiting_token Token, class Signature>
+struct async_result<cancellation_slot_binder<Token, cancellation_slot>, Signature>
+{
+    template <class Initiation, class Bound, class... Args>
+    static auto initiate(Initiation&& initiation, const Bound& token, Args&&... args)
     {
+        using report = decltype(zsync::detail::reports(token.get()));
         return zsync::detail::await_result<Signature>::await(
-            zsync::detail::returning(), std::forward<Initiation>(initiation), std::forward<Args>(args)...);
+            zsync::detail::with_slot<report>{zsync::detail::reports(token.get()), token.get_cancellation_slot()},
+            std::forward<Initiation>(initiation), std::forward<Args>(args)...);
     }
 };
 

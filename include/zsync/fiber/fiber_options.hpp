@@ -2,10 +2,13 @@
 #pragma once
 
 #include <zsync/core/engine.hpp>
+#include <zsync/fiber/this_fiber.hpp>
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <optional>
+#include <string_view>
 
 namespace zsync
 {
@@ -43,6 +46,13 @@ struct fiber_options
 
     /// Zeroes what a fiber has left on its stack before another gets it.
     bool scrub_stacks = false;
+
+    /// Is called when a fiber has caught the fiber_unwind of a context that is being destroyed, and not thrown it on:
+    /// once for each such fiber, on it, before the next is thrown or when it ends. Must not throw. None: a message
+    /// names the fiber on standard error. A fiber that goes on like that ends the process, by std::terminate() after
+    /// 1000 times: its context could not be destroyed.
+    using swallowed_function = std::function<void(this_fiber::id which, std::string_view name)>;
+    swallowed_function on_swallowed_unwind{};
 };
 
 } // namespace zsync

@@ -15,7 +15,8 @@ namespace zsync
 {
 
 /// The completion signature of spawn(): void(std::exception_ptr), or void(std::exception_ptr, R) for a function that
-/// returns an R. Like asio::spawn's.
+/// returns an R. Like asio::spawn's; but an R that has no default comes as a std::optional<R>, empty after an
+/// exception.
 template <class Function>
 using spawn_signature = typename detail::task_result<std::invoke_result_t<Function>>::signature;
 
@@ -27,6 +28,8 @@ using spawn_signature = typename detail::task_result<std::invoke_result_t<Functi
 /// Cancellation: each type of the token's slot makes a request of the fiber's task_cancellation: it is delivered once,
 /// as operation_aborted, from what the fiber waits in, or waits in next. What the function makes of that, it returns.
 /// The signal may be emitted on any thread, if not at the same time as the handler runs, as always in Asio.
+///
+/// A deadline_scope of the caller holds for the fiber, too.
 ///
 /// If the context is destroyed first, the fiber unwinds, and the handler is destroyed, not called.
 ///
@@ -63,6 +66,17 @@ auto spawn(const boost::asio::strand<basic_loop_executor<Allocator, Bits>>& stra
     using strand_type = boost::asio::strand<basic_loop_executor<Allocator, Bits>>;
     return boost::asio::async_initiate<Token, spawn_signature<std::decay_t<Function>>>(
         detail::initiate_spawn<strand_type>(strand), token, std::forward<Function>(function));
+}
+
+/// The same on the executor of an I/O object, of which only at run time is known what it is: a fiber_context's, or a
+/// strand over one, in which the fiber then runs.
+/// @throws boost::system::system_error with operation_not_supported if it is of no fiber_context.
+template <class Function, BOOST_ASIO_COMPLETION_TOKEN_FOR(spawn_signature<std::decay_t<Function>>) Token>
+    requires std::invocable<std::decay_t<Function>>
+auto spawn(const boost::asio::any_io_executor& executor, Function&& function, Token&& token)
+{
+    return boost::asio::async_initiate<Token, spawn_signature<std::decay_t<Function>>>(
+        detail::initiate_spawn_on_any(executor), token, std::forward<Function>(function));
 }
 
 } // namespace zsync

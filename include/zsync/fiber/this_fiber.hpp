@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <zsync/core/cancellation.hpp>
+
 #include <boost/system/error_code.hpp>
 
 #include <chrono>
@@ -8,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <ostream>
+#include <stop_token>
 #include <string_view>
 
 // What runs, for itself. Its cancellation is read here, and changed by <zsync/core/cancel_protection.hpp>.
@@ -71,6 +74,17 @@ std::size_t stack_left() noexcept;
 /// before it; zero on a thread. A system call; never blocks.
 std::size_t stack_high_water() noexcept;
 
+/// Returns a token that is cancelled by the first request to cancel the running task, for its reason, as soon as that
+/// is made; at once, if it has been. Callbacks of it run on the task's thread, inside the request. It may be handed to
+/// other threads, and outlive the task. Never blocks; allocates the first time.
+cancellation_token get_cancellation_token();
+
+/// The same for code that knows the standard's tokens.
+inline std::stop_token get_stop_token()
+{
+    return get_cancellation_token().stop_token();
+}
+
 /// Lets what is ready run first. Suspends the fiber; does nothing on a thread. Not a cancellation point.
 ///
 /// @throws boost::system::system_error with resource_deadlock_would_occur below a handler that must return first: see
@@ -80,7 +94,8 @@ void yield();
 /// Waits until a time. Suspends the fiber, or blocks the thread. A cancellation point.
 ///
 /// @throws boost::system::system_error with operation_aborted if the task was asked to end; on a thread only if that
-///         was before. With resource_deadlock_would_occur as yield().
+///         was before. With error::timed_out at an earlier deadline of a deadline_scope. With
+///         resource_deadlock_would_occur as yield().
 void sleep_until(std::chrono::steady_clock::time_point when);
 
 /// The same with an error code.

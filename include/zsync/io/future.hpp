@@ -88,7 +88,8 @@ public:
     }
 
     /// Waits for the function and returns its result. Suspends the fiber, or blocks the thread.
-    /// @throws what the function has thrown; system_error with resource_deadlock_would_occur where nothing may wait.
+    /// @throws what the function has thrown; system_error with resource_deadlock_would_occur where nothing may wait, and
+    ///         with error::timed_out if the deadline of a deadline_scope has ended the function.
     std::add_lvalue_reference_t<R> await() & { return awaited().get(); }
     R await() && { return std::move(awaited()).get(); }
 
@@ -120,8 +121,9 @@ public:
     R cancel() && { return std::move(cancelled()).get(); }
 
     /// Hands the result to a completion token: completes when the function has ended, with what it has thrown or else
-    /// returned. The signature is spawn()'s: void(std::exception_ptr) or void(std::exception_ptr, R); R is made by
-    /// default where there is an exception. Never blocks. The operation owns the function from then on.
+    /// returned. The signature is spawn()'s: void(std::exception_ptr) or void(std::exception_ptr, R), where R is made
+    /// by default after an exception, or is a std::optional if it has no default. Never blocks. The operation owns the
+    /// function from then on.
     ///
     /// Cancellation: every type of the token's slot makes a request of the function. The handler runs on its executor,
     /// the loop's by default, never within this call.
@@ -145,8 +147,8 @@ private:
         BOOST_ASSERT(valid());
         if (task_)
         {
-            task_->join();
-            detail::settle_request(task_->outcome.failure());
+            const bool in_time = task_->join();
+            detail::settle_request(task_->outcome.failure(), in_time);
         }
         return outcome();
     }

@@ -10,6 +10,7 @@
 #include <boost/system/result.hpp>
 #include <boost/system/system_error.hpp>
 
+#include <algorithm>
 #include <type_traits>
 #include <utility>
 
@@ -57,13 +58,13 @@ struct io_signature<void>
 /// fiber; on another fiber or thread they are `op(use_await)`, which suspends or blocks that. The others never block,
 /// but for the blocking model, which performs the operation inside. Handlers are always posted.
 ///
-/// It ends early when the running task is cancelled, at the deadline of its io, or by the token of its io. A request
-/// and a token end it with operation_aborted, the deadline with zsync::error::timed_out. Work that has been completed
-/// by then is never lost: a transfer that moved something and was to move no more succeeds, one that was to move more
-/// fails and counts what has moved. A deadline that has passed before the operation begins lets it make one attempt
-/// that does not wait. Errors of every operation: bad_descriptor on a closed handle; already_started if the handle has
-/// a reader, or a writer, already; invalid_argument on a handle of another context, except in the blocking model;
-/// resource_deadlock_would_occur where waiting is not allowed: see agent::may_wait().
+/// It ends early when the running task is cancelled, at the deadline of its io or of a deadline_scope, or by the token
+/// of its io. A request and a token end it with operation_aborted, a deadline with zsync::error::timed_out. Work that
+/// has been completed by then is never lost: a transfer that moved something and was to move no more succeeds, one that
+/// was to move more fails and counts what has moved. A deadline that has passed before the operation begins lets it
+/// make one attempt that does not wait. Errors of every operation: bad_descriptor on a closed handle; already_started
+/// if the handle has a reader, or a writer, already; invalid_argument on a handle of another context, except in the
+/// blocking model; resource_deadlock_would_occur where waiting is not allowed: see agent::may_wait().
 ///
 /// Movable; single-shot: only one of these may be called, once. It keeps what it works on alive, but neither the
 /// handle open nor buffers that it does not own. Thread safety: none, as any value.
@@ -147,14 +148,15 @@ private:
     bool run_here(boost::system::error_code & ec)
     {
         agent& self = agent::current();
+        if (with_.model != model::blocking && self.fiber_of() != with_.owner)
+            return false;
+        with_.deadline = std::min(with_.deadline, self.cancellation().deadline());
         if (with_.model == model::blocking)
         {
             detail::blocking_waits waits(with_, self.cancellation());
             detail::drive(steps_, with_, waits, ec);
             return true;
         }
-        if (self.fiber_of() != with_.owner)
-            return false;
         {
             detail::fiber_waits waits(with_, self);
             detail::drive(steps_, with_, waits, ec);

@@ -61,8 +61,8 @@ public:
     void async(Function&& function, Args&&... args)
     {
         auto bound = detail::task_function(io_, std::forward<Function>(function), std::forward<Args>(args)...);
-        if (size_ >= limit_) [[unlikely]]
-            wait_for_room();
+        // Room that was waited for and is not used goes to the next who waits.
+        const room given(*this);
         // A result that nobody asks for is not kept.
         auto work = [bound = std::move(bound)]() mutable { static_cast<void>(std::move(bound)()); };
         if (io_.model() != model::blocking)
@@ -75,17 +75,45 @@ public:
     std::size_t size() const noexcept { return size_; }
 
     /// Waits until there is no task. Suspends the fiber. A cancellation point while there are tasks: a request goes on
-    /// to all of them, and has been delivered when they have ended.
-    /// @throws boost::system::system_error with operation_aborted then; resource_deadlock_would_occur where nothing
-    ///         may wait.
+    /// to all of them, and has been delivered when they have ended; so does the deadline of a deadline_scope.
+    /// @throws boost::system::system_error with operation_aborted then, or error::timed_out;
+    ///         resource_deadlock_would_occur where nothing may wait, and in one of the tasks.
     void join();
 
     /// Asks all tasks to end and waits for that, protected from the cancellation of its own task. Suspends the fiber.
-    /// The set can be used on.
-    void cancel() noexcept;
+    /// The set can be used on; what is added meanwhile is to end, too.
+    /// @throws boost::system::system_error with resource_deadlock_would_occur as join(): then nobody has been asked.
+    void cancel();
 
 private:
     class waiting;
+
+    class room
+    {
+    public:
+        explicit room(task_set& set) : set_(set)
+        {
+            if (set.size_ >= set.limit_) [[unlikely]]
+                wait();
+        }
+        ~room()
+        {
+            if (waited_) [[unlikely]]
+                set_.give_room();
+        }
+        room(const room&) = delete;
+        room& operator=(const room&) = delete;
+
+    private:
+        void wait()
+        {
+            set_.wait_for_room();
+            waited_ = true;
+        }
+
+        task_set& set_;
+        bool waited_ = false;
+    };
 
     void add(detail::task_state<void>& started) noexcept;
     void ended(detail::child_task& which) noexcept override;
@@ -93,6 +121,9 @@ private:
     void report(const std::exception_ptr& failure) noexcept;
     void request_all(boost::system::error_code reason) noexcept;
     void wait_for_room();
+    void give_room() noexcept;
+    void cancel_and_wait() noexcept;
+    agent& who_waits() const;
 
     io io_;
     std::function<void(std::exception_ptr)> on_error_;
@@ -100,7 +131,7 @@ private:
     std::size_t size_ = 0;
     detail::child_task* first_ = nullptr;
     waiting* waiting_ = nullptr; // who waits for room or for the end, in the order of coming
-    bool cancelling_ = false;    // what is added now is to end, too
+    unsigned cancelling_ = 0;    // calls of cancel(): what is added meanwhile is to end, too
 };
 
 } // namespace zsync

@@ -113,6 +113,10 @@ struct once_handler
             if (mine)
                 once_access::call(*flag, std::move(function));
         }
+        catch (const fiber_unwind&) // its context is being destroyed, and calls no handler
+        {
+            throw;
+        }
         catch (...)
         {
             failure = std::current_exception();

@@ -10,6 +10,7 @@
 #include <boost/asio/async_result.hpp>
 #include <boost/system/error_code.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <exception>
@@ -86,6 +87,7 @@ selected<T...> select_until(boost::system::error_code& ec, sync_clock::time_poin
 
     sync_clock::time_point when;
     std::size_t at_deadline = waits.first_timer(when);
+    deadline = std::min(deadline, self.cancellation().deadline());
     if (deadline < when)
     {
         when = deadline;
@@ -142,6 +144,7 @@ selected<T...> select_until(boost::system::error_code& ec, sync_clock::time_poin
 /// Look at them where they matter, whatever the index.
 ///
 /// @par Errors, thrown as boost::system::system_error
+/// - error::timed_out: the deadline of a deadline_scope has come first.
 /// - operation_aborted: a request to cancel the caller has been delivered. Not if an operation has completed in spite
 ///   of it: then that is what is returned, and the request stays pending.
 /// - resource_deadlock_would_occur: the caller must not wait here: see agent::may_wait(); or not for this operation:

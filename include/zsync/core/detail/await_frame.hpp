@@ -15,12 +15,16 @@
 namespace zsync::detail
 {
 
-/// An agent's wait for an Asio operation, on the waiting stack.
+/// An agent's wait for an Asio operation, on the waiting stack. The agent's deadline ends the operation as a request
+/// does.
 class await_wait : private task_cancellation::wait
 {
 public:
     await_wait(const await_wait&) = delete;
     await_wait& operator=(const await_wait&) = delete;
+
+    /// The deadline has come before the end.
+    bool expired() const noexcept { return expired_; }
 
     /// Initiates by calling `start`, and waits. Throws what `start` throws, once no handler is left; or what a function
     /// throws that the waiting thread has run meanwhile, for which the operation is cancelled.
@@ -45,7 +49,11 @@ public:
         bracketed.cancellation.begin(*this);
         if (bracketed.cancellation.due()) [[unlikely]]
             interrupt(); // requested by what `start` ran
-        wait_until_over(frame);
+        const auto deadline = bracketed.cancellation.deadline();
+        if (deadline == bracketed.cancellation.no_deadline) [[likely]]
+            wait_until_over(frame);
+        else
+            wait_until_over(frame, deadline);
     }
 
 protected:
@@ -75,17 +83,37 @@ private:
 
     void wait_until_over(operation_frame& frame)
     {
-        if (!driver_)
-        {
+        if (driver_)
+            drive(frame, [this] { target_->drive_until(waiter_); });
+        else
             waiter_.wait();
-            return;
-        }
+    }
+
+    void wait_until_over(operation_frame& frame, task_cancellation::clock::time_point deadline)
+    {
+        const auto in_time = [&]
+        { return driver_ ? target_->drive_until(waiter_, deadline) : waiter_.wait_until(deadline); };
+        drive(frame,
+              [&]
+              {
+                  if (!expired_ && in_time())
+                      return;
+                  expired_ = true;
+                  frame.end_early();
+                  driver_ ? target_->drive_until(waiter_) : waiter_.wait();
+              });
+    }
+
+    // What drives a loop may throw what a function throws that it runs.
+    template <class Wait>
+    static void drive(operation_frame& frame, Wait wait_once)
+    {
         std::exception_ptr failure;
         for (;;)
         {
             try
             {
-                target_->drive_until(waiter_);
+                wait_once();
                 break;
             }
             catch (...)
@@ -106,6 +134,7 @@ private:
     waiter waiter_;
     signal_loan signal_;
     operation_frame* frame_ = nullptr;
+    bool expired_ = false;
 };
 
 /// The frame of such a wait. It knows where the operation runs.
@@ -118,6 +147,8 @@ public:
     {
         this->run_by(target);
     }
+
+    using await_wait::expired;
 
     /// See await_wait.
     template <class Start>

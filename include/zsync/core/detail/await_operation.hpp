@@ -3,6 +3,8 @@
 
 #include <zsync/core/detail/asio.hpp>
 #include <zsync/core/detail/await_frame.hpp>
+#include <zsync/core/detail/run_frame.hpp>
+#include <zsync/core/error.hpp>
 
 #include <boost/asio/execution/context.hpp>
 #include <boost/asio/query.hpp>
@@ -74,11 +76,13 @@ inline boost::system::error_code why_not_wait(const agent& owner, boost::asio::e
 {
     if (const auto refusal = owner.may_wait()) [[unlikely]]
         return refusal;
-    if (owner.fiber_of())
-        return {};
     const loop* const here = loop::current();
     bool deadlock = false;
-    if (target)
+    if (owner.fiber_of())
+        deadlock = target != owner.fiber_of() && waits_for_what_is_below(owner, context, target);
+    else if (waits_for_what_is_below(owner, context, target))
+        deadlock = true;
+    else if (target)
         deadlock = target == here && !target->is_driven_by_waiting();
     else if (context)
         deadlock = inside_asio_run() && can_dispatch(*context);
@@ -124,7 +128,19 @@ bool is_abortion(const std::tuple<T...>& values) noexcept
         return false;
 }
 
-/// Initiates and waits. Returns finish(error, values), where values is null if there is an error of the token's own.
+/// Puts a time-out in the place of what says that the operation was aborted.
+template <class... T>
+void set_timed_out(std::tuple<T...>& values)
+{
+    const boost::system::error_code timed_out = error::timed_out;
+    if constexpr (first_is_code<T...>)
+        std::get<0>(values) = timed_out;
+    else if constexpr (first_is_exception<T...>)
+        std::get<0>(values) = std::make_exception_ptr(boost::system::system_error(timed_out));
+}
+
+/// Initiates and waits. Returns finish(error, values), where values is null if there is an error of the token's own. If
+/// `finish` has a slot, what its signal emits goes on to the operation.
 template <class... Args, class Finish, class Initiation, class... InitiationArgs>
 auto await_operation(Finish finish, Initiation&& initiation, InitiationArgs&&... args)
 {
@@ -144,6 +160,8 @@ auto await_operation(Finish finish, Initiation&& initiation, InitiationArgs&&...
         return finish(aborted, nothing);
 
     executor_frame<std::remove_const_t<decltype(executor)>, Args...> frame(owner, target, executor);
+    if constexpr (requires { finish.slot; })
+        frame.follow(finish.slot);
     frame.run(
         [&]
         {
@@ -151,8 +169,16 @@ auto await_operation(Finish finish, Initiation&& initiation, InitiationArgs&&...
         });
     if (frame.failure) [[unlikely]]
         std::rethrow_exception(frame.failure);
-    if (cancellation.due() && (!frame.values || is_abortion(*frame.values))) [[unlikely]]
-        cancellation.take();
+    const bool may_be_ours = cancellation.due() || frame.expired();
+    if (may_be_ours && (!frame.values || is_abortion(*frame.values))) [[unlikely]]
+    {
+        if (!cancellation.take() && frame.expired())
+        {
+            if (!frame.values)
+                return finish(error::timed_out, nothing);
+            set_timed_out(*frame.values);
+        }
+    }
     cancellation.throw_if_unwinding();
     return frame.values ? finish(boost::system::error_code(), &*frame.values) : finish(aborted, nothing);
 }

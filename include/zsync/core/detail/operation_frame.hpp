@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <zsync/core/detail/forget_cancellation.hpp>
 #include <zsync/core/inline_executor.hpp>
 #include <zsync/core/loop_executor.hpp>
 
@@ -35,9 +36,21 @@ public:
 
     boost::asio::cancellation_slot slot() noexcept { return signal_.slot(); }
 
+    /// Has what another slot's signal emits go on to the operation, until the handler has been called. It is emitted
+    /// where the operation may be touched, as always in Asio. Before the operation begins.
+    void follow(boost::asio::cancellation_slot other)
+    {
+        if (!other.is_connected())
+            return;
+        other.assign([this](boost::asio::cancellation_type type) { signal_.emit(type); });
+        followed_ = other;
+    }
+
     /// The handler's last words.
     void answered() noexcept
     {
+        if (followed_) [[unlikely]]
+            forget_cancellation(*followed_);
         answered_.store(true, std::memory_order_release);
         event_over();
     }
@@ -172,6 +185,7 @@ private:
     std::atomic<int> events_{1};        // still to come; each event takes one off, end_early() adds one
     std::atomic<bool> answered_{false}; // by the handler; for an emission that comes late
     bool asked_ = false;                // of whoever waits
+    std::optional<boost::asio::cancellation_slot> followed_;
 };
 
 /// A frame with room for the handler's arguments.

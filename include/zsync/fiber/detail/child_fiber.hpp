@@ -65,7 +65,8 @@ class remote_task final : public task_state<std::invoke_result_t<Function>>, pri
     using state = task_state<std::invoke_result_t<Function>>;
 
 public:
-    remote_task(fiber_loop& owner, Function&& function) : state(owner), function_(std::move(function))
+    remote_task(fiber_loop& owner, Function&& function)
+        : state(owner), function_(std::move(function)), deadline_(agent::current().cancellation().deadline())
     {
         run = [](work_item& self, bool invoke) { static_cast<remote_task&>(self).start(invoke); };
         owner.post(*this);
@@ -104,12 +105,24 @@ private:
             return main(true, nullptr);
         try
         {
-            owner().template make_fiber<runner>(owner().take_stack(sizeof(runner)), *this).ready();
+            runner& made = owner().template make_fiber<runner>(owner().take_stack(sizeof(runner)), *this);
+            made.cancellation().limit(deadline_);
+            made.ready();
         }
         catch (const std::bad_alloc&)
         {
-            main(false, nullptr); // on the fiber that runs this item, which is not its own to cancel
+            run_on_loop_fiber();
         }
+    }
+
+    // Which has nothing else to do as long as it runs this item, and starts the next one without its requests.
+    void run_on_loop_fiber() noexcept
+    {
+        fiber& self = owner().running();
+        this->attach(self);
+        const auto former = self.cancellation().limit(deadline_);
+        main(false, &self);
+        self.cancellation().restore_limit(former);
     }
 
     void main(bool ending, fiber* own) noexcept
@@ -132,6 +145,7 @@ private:
     }
 
     std::optional<Function> function_;
+    const task_cancellation::clock::time_point deadline_; // of whoever made it
     bool left_ = false;
 };
 

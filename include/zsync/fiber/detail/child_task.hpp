@@ -52,8 +52,12 @@ public:
     void request_cancel(boost::system::error_code reason) noexcept;
 
     /// Waits until the task has ended, as whatever is running: any thread. A request of the waiting agent goes on to
-    /// the task. @throws boost::system::system_error if the agent may not wait, or is the task.
-    void join();
+    /// the task; so does its deadline, with the reason error::timed_out, and the result is then false.
+    /// @throws boost::system::system_error if the agent may not wait, is the task, or keeps its loop from running.
+    bool join();
+
+    /// Says whether this is the task that an agent runs. On the loop's thread.
+    bool is_run_by(const agent& one) const noexcept { return child_ == &one; }
 
     /// Has the observer told once the task has ended: at once, if it has. One observer at a time. Any thread.
     void observe(task_observer& observer) noexcept;
@@ -120,8 +124,9 @@ protected:
     ~task_state() = default;
 };
 
-/// After a wait for a task: delivers the waiting task's request if the result is its answer.
-void settle_request(const std::exception_ptr& failure);
+/// After a wait for a task: delivers the waiting task's request if the result is its answer. @throws system_error with
+/// error::timed_out if it is the answer to the waiting task's deadline.
+void settle_request(const std::exception_ptr& failure, bool in_time);
 
 /// Asks a task to end and waits for it, protected. Ends the process if the agent may not wait.
 void cancel_and_join(child_task& which) noexcept;
@@ -139,6 +144,7 @@ void run_for(task_outcome<Result>& outcome, bool ending, Function&& function) no
     }
     catch (const fiber_unwind&) // the context is being destroyed
     {
+        agent::current().cancellation().unwound();
     }
 }
 

@@ -62,6 +62,7 @@ public:
     bool is_loop = false;    // runs items, and may be waiting in one
     bool marked = false;     // its function has an id, a name or values of its own
     bool kept = false;       // stays where it is when it has ended, until fiber_loop::release()
+    unsigned swallowed = 0;  // unwindings that were caught and not thrown on
     this_fiber::id number;   // none: nobody has asked yet
     char name[32];           // ends with a zero
     local_values locals;

@@ -89,7 +89,8 @@ public:
     }
 
     /// Makes a fiber of type F at the upper end of a stack. F derives from fiber, and is constructed from (loop, stack,
-    /// top, call stacks, args...). @throws what that throws; the stack has then been given back.
+    /// top, call stacks, args...). It inherits the deadline of the running one.
+    /// @throws what that throws; the stack has then been given back.
     template <class F, class... Args>
     F& make_fiber(stack_view stack, Args&&... args)
     {
@@ -98,6 +99,7 @@ public:
         try
         {
             F& made = *::new (place) F(*this, stack, place, memory_.call_stacks(), std::forward<Args>(args)...);
+            made.cancellation().limit(running().cancellation().deadline());
             link(made, alive_fibers_);
             ++alive_;
             return made;
@@ -187,9 +189,14 @@ private:
     void expire_timers() noexcept;
     void watch_guest();
     void unwind_all() noexcept;
+    static void unwinding_swallowed() noexcept;
+    void report_swallowed(fiber& by) noexcept;
 
     // Chosen: a switch takes some 10 ns, a turn of the engine without events 50.
     static constexpr int switches_between_turns = 64;
+
+    // Chosen: how often a fiber may swallow its unwinding before the process is ended, which it keeps from going on.
+    static constexpr unsigned most_swallowed = 1000;
 
     // Chosen: what a function of a spawned fiber has at least, one page and the rounding of the object's place.
     static constexpr std::size_t least_room = 4096 + 64;
@@ -200,6 +207,7 @@ private:
     stack_pool loop_stacks_;
     timer_wheel timers_{timer_wheel::clock::now()};
     helper_threads helpers_;
+    const fiber_options::swallowed_function on_swallowed_unwind_;
     std::unique_ptr<engine> engine_;
     std::string why_;
     guest_poll guest_poll_;

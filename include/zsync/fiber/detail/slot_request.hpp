@@ -7,6 +7,8 @@
 #include <zsync/core/work_item.hpp>
 
 #include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/system/error_code.hpp>
 
 #include <memory>
 #include <mutex>
@@ -15,20 +17,23 @@
 namespace zsync::detail
 {
 
-/// Carries the request of a slot's signal, which is emitted where the handler belongs, to a fiber, whose cancellation is
-/// for its loop's thread. Shared by the slot's handler, the fiber's owner, and the item on its way to the loop.
+/// Carries a request that is made elsewhere (by a slot's signal, which is emitted where the handler belongs; through a
+/// token) to a fiber, whose cancellation is for its loop's thread. Shared by whoever makes it, the fiber's owner, and
+/// the item on its way to the loop.
 class slot_request : private work_item
 {
 public:
     explicit slot_request(loop& home) noexcept : loop_(home) {}
 
     /// Makes the request, once. Any thread; `self` is a reference to this.
-    void emit(const std::shared_ptr<slot_request>& self) noexcept
+    void emit(const std::shared_ptr<slot_request>& self,
+              boost::system::error_code reason = boost::asio::error::operation_aborted) noexcept
     {
         {
             const std::lock_guard held(mutex_);
             if (over_ || std::exchange(emitted_, true))
                 return;
+            reason_ = reason;
             if (!loop_.running_here())
             {
                 underway_ = self;
@@ -49,7 +54,7 @@ public:
     {
         fiber_ = &fiber;
         if (early_)
-            fiber.cancellation().request();
+            fiber.cancellation().request(reason_);
     }
 
     /// There will be no more requests. Any thread, as long as the loop's is not delivering one.
@@ -64,15 +69,16 @@ private:
     void deliver() noexcept
     {
         if (fiber_)
-            fiber_->cancellation().request();
+            fiber_->cancellation().request(reason_);
         else
             early_ = true;
     }
 
     loop& loop_;
-    std::mutex mutex_; // guards `over_` and `emitted_`; the others are the loop's
+    std::mutex mutex_; // guards `over_`, `emitted_` and its reason; the others are the loop's
     bool over_ = false;
     bool emitted_ = false;
+    boost::system::error_code reason_; // read by the loop once it has been emitted
     bool early_ = false;
     agent* fiber_ = nullptr;
     std::shared_ptr<slot_request> underway_; // itself, while it is queued

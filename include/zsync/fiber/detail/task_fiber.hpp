@@ -5,7 +5,9 @@
 #include <zsync/core/loop_executor.hpp>
 #include <zsync/fiber/detail/fiber_loop.hpp>
 #include <zsync/fiber/detail/slot_request.hpp>
+#include <zsync/fiber/detail/task_outcome.hpp>
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/dispatch.hpp>
@@ -13,7 +15,10 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/prefer.hpp>
+#include <boost/asio/query.hpp>
 #include <boost/asio/strand.hpp>
+#include <boost/system/errc.hpp>
+#include <boost/system/system_error.hpp>
 
 #include <exception>
 #include <memory>
@@ -29,7 +34,8 @@ namespace zsync::detail
 template <class Result>
 struct task_result
 {
-    using signature = void(std::exception_ptr, Result);
+    using told = told_result<Result>;
+    using signature = void(std::exception_ptr, told);
 
     template <class Function>
     void set_from(Function& function)
@@ -40,7 +46,7 @@ struct task_result
     template <class Handler>
     void deliver(Handler&& handler)
     {
-        std::move(handler)(std::move(failure), value ? std::move(*value) : Result());
+        std::move(handler)(std::move(failure), value ? told(std::move(*value)) : told());
     }
 
     std::exception_ptr failure;
@@ -71,6 +77,11 @@ struct task_result<void>
 inline fiber_loop& loop_of(const loop_executor& executor) noexcept
 {
     return static_cast<fiber_loop&>(executor.owner());
+}
+
+inline fiber_loop& loop_of(const boost::asio::any_io_executor& executor)
+{
+    return static_cast<fiber_loop&>(*loop::of(boost::asio::query(executor, boost::asio::execution::context)));
 }
 
 template <class Allocator, unsigned Bits>
@@ -156,6 +167,7 @@ private:
         }
         catch (const fiber_unwind&)
         {
+            cancellation().unwound();
         }
         catch (...)
         {
@@ -259,6 +271,7 @@ private:
         template <class F, class H>
         message(const Executor& to, F&& from, H&& then)
             : executor(to),
+              deadline(agent::current().cancellation().deadline()),
               function(std::forward<F>(from)),
               handler(std::forward<H>(then)),
               work(work_of(handler, executor)),
@@ -267,13 +280,17 @@ private:
             run = [](work_item& item, bool invoke)
             {
                 const std::unique_ptr<message> self(static_cast<message*>(&item));
-                if (invoke)
-                    start(self->executor, std::move(self->function), self->handler, std::move(self->work),
-                          std::move(self->request));
+                if (!invoke)
+                    return;
+                const task_cancellation::own_limit inherited(loop_of(self->executor).running().cancellation(),
+                                                             self->deadline);
+                start(self->executor, std::move(self->function), self->handler, std::move(self->work),
+                      std::move(self->request));
             };
         }
 
         Executor executor;
+        task_cancellation::clock::time_point deadline; // of whoever spawns
         Function function;
         Handler handler;
         handler_work<Handler, Executor> work;
@@ -311,6 +328,49 @@ private:
     }
 
     Executor executor_;
+};
+
+/// The same for an executor of which only at run time is known what it is: the loop's own, or one that serializes, to
+/// which then each slice is posted.
+class initiate_spawn_on_any
+{
+public:
+    using executor_type = boost::asio::any_io_executor;
+
+    explicit initiate_spawn_on_any(const executor_type& executor) noexcept : executor_(executor) {}
+
+    executor_type get_executor() const noexcept { return executor_; }
+
+    template <class Handler, class Function>
+    void operator()(Handler&& handler, Function&& function) const
+    {
+        auto* const owner =
+            executor_
+                ? dynamic_cast<fiber_loop*>(loop::of(boost::asio::query(executor_, boost::asio::execution::context)))
+                : nullptr;
+        if (!owner)
+            throw boost::system::system_error(make_error_code(boost::system::errc::operation_not_supported),
+                                              "spawn: an executor of no fiber_context");
+        if (is_loop_executor(std::make_integer_sequence<unsigned, 8>()))
+            start(initiate_spawn(loop_executor(*owner)), handler, function);
+        else
+            start(initiate_spawn(executor_), handler, function);
+    }
+
+private:
+    template <class Initiation, class Handler, class Function>
+    static void start(const Initiation& initiate, Handler& handler, Function& function)
+    {
+        initiate(std::move(handler), std::move(function));
+    }
+
+    template <unsigned... Bits>
+    bool is_loop_executor(std::integer_sequence<unsigned, Bits...>) const noexcept
+    {
+        return (executor_.target<basic_loop_executor<std::allocator<void>, Bits>>() || ...);
+    }
+
+    executor_type executor_;
 };
 
 } // namespace zsync::detail

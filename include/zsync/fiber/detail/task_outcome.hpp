@@ -16,6 +16,11 @@
 namespace zsync::detail
 {
 
+/// How a handler is told of a result beside an exception_ptr: as it is, or made by default after an exception. What has
+/// no default comes in an optional, empty then.
+template <class Result>
+using told_result = std::conditional_t<std::is_default_constructible_v<Result>, Result, std::optional<Result>>;
+
 /// What a function has come to: a value, a reference, nothing, or an exception.
 template <class Result>
 class task_outcome

@@ -56,7 +56,7 @@ private:
     struct end_step
     {
         fiber_waits* of;
-        void operator()() const noexcept { of->interrupt(); }
+        void operator()() const noexcept { of->end_early(); }
     };
 
     bool may_begin(boost::system::error_code& ec);
@@ -72,6 +72,7 @@ private:
     void arm(timer& which, settings::clock::time_point when, void (*expired)(loop_timer&) noexcept) noexcept;
     void disarm(timer& which) noexcept;
     void interrupt() noexcept override;
+    void end_early() noexcept;
 
     const settings& with_;
     agent& self_;
@@ -80,6 +81,7 @@ private:
     awaited_record record_;
     operation_id id_;                    // of the record, while that is in flight
     std::atomic<bool>* ended_ = nullptr; // of an event; null: the step is the record
+    bool requested_ = false; // the task was asked to end, during a step
     bool timed_out_ = false;
     bool cut_short_ = false; // an event was; set by whoever did it, before it notifies
     timer deadline_;

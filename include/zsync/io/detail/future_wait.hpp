@@ -30,7 +30,7 @@ namespace detail
 template <class R>
 struct future_signature_of
 {
-    using type = void(std::exception_ptr, R);
+    using type = void(std::exception_ptr, told_result<R>);
 };
 
 template <>
@@ -140,9 +140,9 @@ private:
                               if constexpr (std::is_void_v<R>)
                                   std::move(handler)(std::move(failure));
                               else if (failure)
-                                  std::move(handler)(std::move(failure), R());
+                                  std::move(handler)(std::move(failure), told_result<R>());
                               else
-                                  std::move(handler)(std::move(failure), std::move(outcome).get());
+                                  std::move(handler)(std::move(failure), told_result<R>(std::move(outcome).get()));
                           });
     }
 

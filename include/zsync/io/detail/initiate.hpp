@@ -145,6 +145,8 @@ private:
             result.take(steps);
             return result;
         };
+        // The deadline of what runs here is for its own waits.
+        const task_cancellation::own_limit none(agent::current().cancellation(), task_cancellation::no_deadline);
         spawn(get_executor(), std::move(run),
               outcome_handler<Handler, typename Steps::value_type>(std::move(handler), get_executor()));
     }

@@ -75,7 +75,8 @@ public:
     }
 
     /// Waits: suspends the fiber, or blocks the thread. Returns the node's result, operation_aborted if a cancellation
-    /// request has come first and is herewith delivered, or error::timed_out. Throws fiber_unwind.
+    /// request has come first and is herewith delivered, or error::timed_out, of this deadline or the task's. Throws
+    /// fiber_unwind.
     using agent_wait_base::wait_until;
 
     /// Waits, whatever is requested.
