@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zsync/fiber/cancellation_scope.hpp>
+#include <zsync/fiber/dump_fibers.hpp>
 #include <zsync/fiber/fiber.hpp>
 #include <zsync/fiber/fiber_context.hpp>
 #include <zsync/fiber/fiber_local.hpp>

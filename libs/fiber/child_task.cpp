@@ -5,6 +5,7 @@
 #include <zsync/core/detail/run_frame.hpp>
 #include <zsync/core/error.hpp>
 #include <zsync/core/use_await.hpp>
+#include <zsync/fiber/detail/fiber.hpp>
 
 #include <boost/system/errc.hpp>
 #include <boost/system/system_error.hpp>
@@ -18,7 +19,10 @@ namespace zsync::detail
 class child_task::joining final : public task_observer, private task_cancellation::wait
 {
 public:
-    joining(child_task& awaited, agent& self) noexcept : task_(awaited), waiter_(self) {}
+    joining(child_task& awaited, agent& self) noexcept
+        : task_(awaited), waiter_(self, {.kind = wait_kind::task, .object = &awaited})
+    {
+    }
 
     /// Returns false if the deadline has come first.
     bool wait()
@@ -50,7 +54,7 @@ void child_task::attach(agent& child) noexcept
 {
     child_ = &child;
     if (early_) [[unlikely]]
-        child.cancellation().request(early_);
+        request_cancel_of(child, early_);
 }
 
 void child_task::finish() noexcept
@@ -65,7 +69,7 @@ void child_task::finish() noexcept
 void child_task::cancel_here(boost::system::error_code reason) noexcept
 {
     if (child_)
-        child_->cancellation().request(reason);
+        request_cancel_of(*child_, reason);
     else if (!early_)
         early_ = reason;
 }

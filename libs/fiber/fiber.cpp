@@ -3,6 +3,8 @@
 
 #include <zsync/fiber/detail/fiber_loop.hpp>
 
+#include "probes.hpp"
+
 #include <utility>
 
 namespace zsync::detail
@@ -10,10 +12,16 @@ namespace zsync::detail
 
 fiber::fiber(fiber_loop& owner, stack_view stack, std::byte* top, main_function main,
              const asio_call_stacks& calls) noexcept
-    : agent(&owner), execution(stack, top, &fiber::enter, calls), bottom(calls), owner_(owner), main_(main)
+    : agent(&owner),
+      execution(stack, top, &fiber::enter, calls),
+      bottom(calls),
+      number(owner.make_id()),
+      owner_(owner),
+      main_(main)
 {
     run = &fiber::resumed;
     name[0] = '\0';
+    ZSYNC_PROBE(fiber_spawn, number.number(), this);
 }
 
 boost::system::error_code fiber::may_wait() const noexcept
@@ -34,16 +42,24 @@ void fiber::forget_function() noexcept
     cancellation().unprotect();
     if (is_loop) // the next function is another
     {
-        number = {};
+        number = owner_.make_id();
         name[0] = '\0';
     }
+}
+
+inline void fiber::suspend([[maybe_unused]] const waiter& w) noexcept
+{
+    ZSYNC_PROBE(fiber_suspend, number.number(), static_cast<int>(w.reason().kind));
+    owner_.suspend();
+    ZSYNC_PROBE(fiber_resume, number.number(), static_cast<int>(w.reason().kind));
 }
 
 void fiber::wait(waiter& w) noexcept
 {
     awaited_ = &w;
+    since_ = owner_.time();
     while (!w.is_done())
-        owner_.suspend();
+        suspend(w);
     awaited_ = nullptr;
 }
 
@@ -66,8 +82,9 @@ bool fiber::wait_until(waiter& w, std::chrono::steady_clock::time_point deadline
     timer_wheel& timers = *owner_.timers();
     timers.insert(timer, deadline);
     awaited_ = &w;
+    since_ = owner_.time();
     while (!w.is_done() && !timer.rang)
-        owner_.suspend();
+        suspend(w);
     awaited_ = nullptr;
     timers.cancel(timer);
     return w.is_done();
@@ -91,6 +108,12 @@ void fiber::enter(execution& self, execution& from) noexcept
     auto& entered = static_cast<fiber&>(self);
     entered.owner_.arrived_from(from);
     entered.main_(entered);
+}
+
+void request_cancel_of(agent& which, boost::system::error_code reason) noexcept
+{
+    ZSYNC_PROBE(fiber_cancel, which.fiber_of() ? static_cast<fiber&>(which).number.number() : 0, reason.value());
+    which.cancellation().request(reason);
 }
 
 // The loop knows fibers by this function and switches to them itself; it calls it for none.

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <zsync/fiber/detail/fiber_loop.hpp>
 
+#include "dump_signal.hpp"
+#include "probes.hpp"
+#include "reports.hpp"
 #include "stack_overflow.hpp"
+#include "stall_watch.hpp"
 
 #include <zsync/core/detail/run_frame.hpp>
 #include <zsync/engine/make_engine.hpp>
@@ -41,7 +45,9 @@ fiber_loop::fiber_loop(boost::asio::execution_context& context, const fiber_opti
       loop_stacks_({.stack_bytes = options.loop_stack_bytes, .stacks_per_slab = 4, .scrub = options.scrub_stacks}),
       helpers_(options.max_helper_threads),
       on_swallowed_unwind_(options.on_swallowed_unwind),
-      reports_overflow_(options.report_stack_overflow)
+      reports_overflow_(options.report_stack_overflow),
+      deadlock_after_(deadlock_limit(options)),
+      report_(options.report ? options.report : &report_to_standard_error)
 {
     if (options.engine == engine_kind::blocking) // it would hold up the loop, and with it all that could end its wait
         throw boost::system::system_error(make_error_code(boost::system::errc::operation_not_supported),
@@ -61,12 +67,18 @@ fiber_loop::fiber_loop(boost::asio::execution_context& context, const fiber_opti
     guest_poll_.background = true;
     guest_poll_.on_complete = [](operation& self, void*) noexcept
     { static_cast<guest_poll&>(self).guest->set_readable(); };
+    if (options.dump_signal != 0)
+        dump_signal_ = std::make_unique<dump_signal>(*this, *guest_, options.dump_signal);
+    if (options.stall_limit > options.stall_limit.zero())
+        watch_ = std::make_unique<stall_watch>(options.stall_limit, report_);
     watch_guest();
+    enter_registry();
 }
 
 fiber_loop::~fiber_loop()
 {
     BOOST_ASSERT(alive_ == 0);
+    leave_registry();
     // A thread that has ended a fiber's wait, or the last of the work, may not have returned from it yet.
     while (notifying_.load(std::memory_order_acquire) != 0)
         std::this_thread::yield();
@@ -132,6 +144,10 @@ std::size_t fiber_loop::run(const limits& bounds)
     count_ = 0;
     leaving_ = false;
     budget_ = 0;
+    announced_ = 0;
+    note_time();
+    if (watch_)
+        watch_->enter();
 
     if (!loop_)
         loop_ = &take_spare();
@@ -141,6 +157,8 @@ std::size_t fiber_loop::run(const limits& bounds)
     arrived_from(thread.switch_to(*loop_, *exceptions_));
     current_ = nullptr;
 
+    if (watch_)
+        watch_->leave();
     set_current_agent(outer_agent);
     set_current_loop(outer_loop);
     thread_ = nullptr;
@@ -228,6 +246,8 @@ void fiber_loop::run_slice(fiber& slice) noexcept
     slice.return_to = &self;
     slice.bottom = asio_call_stacks::current();
     slice.set_call_stacks(slice.bottom);
+    if (watch_) [[unlikely]]
+        watch_->begins(&slice);
     switch_from(self, slice);
 }
 
@@ -236,6 +256,7 @@ void fiber_loop::end(fiber& ended) noexcept
     ended.end_function();
     if (ending_ && ended.cancellation().unwinding_was_swallowed()) [[unlikely]]
         report_swallowed(ended);
+    ZSYNC_PROBE(fiber_end, ended.number.number(), &ended);
     unlink(ended, alive_fibers_);
     --alive_;
     fiber* const caller = std::exchange(ended.return_to, nullptr);
@@ -332,6 +353,8 @@ void fiber_loop::turn() noexcept
         arrived_from(running().switch_to(*thread_, *exceptions_)); // until the next run()
         return;
     }
+    if (watch_ && announce_next()) [[unlikely]]
+        return;
     budget_ = switches_between_turns;
     try
     {
@@ -341,7 +364,7 @@ void fiber_loop::turn() noexcept
     {
         fail();
     }
-    if (leaving_)
+    if (leaving_ || watch_)
         budget_ = 0;
 }
 
@@ -357,7 +380,11 @@ void fiber_loop::look_around()
     std::size_t polled = 0;
     if (ready_.empty() && bounds_.wait)
     {
-        guest_->wait(longest_wait());
+        const auto longest = longest_wait();
+        if (!longest && deadlock_after_ != deadlock_after_.max() && nothing_else_wakes()) [[unlikely]]
+            wait_for_deadlock();
+        else
+            guest_->wait(longest);
     }
     else
     {
@@ -367,6 +394,7 @@ void fiber_loop::look_around()
     }
     watch_guest();
     inbox_.take(ready_);
+    note_time();
     expire_timers();
     if (stopped() && !ending_)
         leaving_ = true;
@@ -436,7 +464,11 @@ void fiber_loop::wait_for_guest(std::optional<std::chrono::microseconds> timeout
         ~scope() { of_the_guest.install(); }
     } const restored;
     memory_.call_stacks().install();
+    if (watch_)
+        watch_->sleeps();
     engine_->turn(timeout, nullptr);
+    if (watch_)
+        watch_->begins(nullptr);
 }
 
 // Of the fibers that wait, each ends its wait; those that are to be resumed through a strand are resumed directly.
@@ -444,6 +476,7 @@ void fiber_loop::unwind_all() noexcept
 {
     for (fiber* each = alive_fibers_; each; each = each->next)
     {
+        ZSYNC_PROBE(fiber_cancel, each->number.number(), 0);
         each->cancellation().request_unwind(&unwinding_swallowed);
         if (each->schedule) // what it was inside of is over, and so are the frames that say so
         {
@@ -468,8 +501,6 @@ void fiber_loop::report_swallowed(fiber& by) noexcept
 {
     if (by.swallowed++ == 0)
     {
-        if (by.number.number() == 0)
-            by.number = this_fiber::id::make();
         if (on_swallowed_unwind_)
             return on_swallowed_unwind_(by.number, by.name);
         std::fprintf(stderr,
@@ -489,7 +520,10 @@ void fiber_loop::report_swallowed(fiber& by) noexcept
 void fiber_loop::cancel_fibers(boost::system::error_code reason) noexcept
 {
     for (fiber* each = alive_fibers_; each; each = each->next)
+    {
+        ZSYNC_PROBE(fiber_cancel, each->number.number(), reason.value());
         each->cancellation().request_again(reason);
+    }
     for (fiber* each = waiting_; each; each = each->next)
         each->cancellation().request_again(reason);
 }
@@ -524,6 +558,7 @@ void fiber_loop::destroy_items() noexcept
 
 void fiber_loop::shutdown() noexcept
 {
+    dump_signal_.reset();
     destroy_items();
     engine_->shutdown(nullptr);
     helpers_.stop();
@@ -553,7 +588,10 @@ void fiber_loop::release_memory() noexcept
 
 metrics fiber_loop::counters() const noexcept
 {
-    return engine_->counters();
+    metrics counted = engine_->counters();
+    if (watch_)
+        counted.loop_stalls = watch_->stalls();
+    return counted;
 }
 
 } // namespace zsync::detail

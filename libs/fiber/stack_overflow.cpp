@@ -128,17 +128,9 @@ private:
 
 message describe_overflow(const fiber& of) noexcept
 {
-    const bool unknown = of.number.number() == 0 && of.name[0] == '\0';
     message text;
-    text << "zsync: stack overflow in ";
-    if (of.is_loop)
-        text << "a posted function or a handler" << (unknown ? "" : ", on ");
-    else if (unknown)
-        text << "a fiber without a name";
-    if (!unknown)
-        text << "fiber";
-    if (of.number.number() != 0)
-        text << " " << of.number.number();
+    text << "zsync: stack overflow in " << (of.is_loop ? "a posted function or a handler, on " : "") << "fiber "
+         << of.number.number();
     if (of.name[0] != '\0')
         text << " \"" << of.name << "\"";
     text << ": its " << of.stack().bytes

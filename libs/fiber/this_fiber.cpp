@@ -4,6 +4,8 @@
 #include <zsync/core/error.hpp>
 #include <zsync/fiber/detail/fiber_loop.hpp>
 
+#include "probes.hpp"
+
 #include <boost/asio/error.hpp>
 #include <boost/system/system_error.hpp>
 
@@ -23,6 +25,9 @@ using boost::system::error_code;
 using boost::system::system_error;
 using clock = std::chrono::steady_clock;
 
+// One for the process, as its ids are.
+constinit std::atomic<std::uint64_t> last_id{0};
+
 zsync::detail::fiber* running_fiber() noexcept
 {
     agent& running = agent::current();
@@ -33,7 +38,7 @@ zsync::detail::fiber* running_fiber() noexcept
 class sleeper final : task_cancellation::wait
 {
 public:
-    explicit sleeper(agent& self) noexcept : waiter_(self) {}
+    explicit sleeper(agent& self) noexcept : waiter_(self, {.kind = wait_kind::time}) {}
 
     /// Returns false if a request has ended it.
     bool sleep_until(clock::time_point when) noexcept
@@ -60,8 +65,7 @@ private:
 
 id id::make() noexcept
 {
-    static constinit std::atomic<std::uint64_t> last{0};
-    return id(last.fetch_add(1, std::memory_order_relaxed) + 1);
+    return id(last_id.fetch_add(1, std::memory_order_relaxed) + 1);
 }
 
 bool is_fiber() noexcept
@@ -74,11 +78,7 @@ id get_id() noexcept
     zsync::detail::fiber* const self = running_fiber();
     if (!self)
         return {};
-    if (self->number.number() == 0)
-    {
-        self->number = id::make();
-        self->marked |= self->is_loop;
-    }
+    self->marked |= self->is_loop;
     return self->number;
 }
 
@@ -96,6 +96,7 @@ void set_name(std::string_view name) noexcept
         std::copy_n(name.begin(), size, self->name);
         self->name[size] = '\0';
         self->marked |= self->is_loop;
+        self->owner().renamed();
     }
 }
 
@@ -131,7 +132,9 @@ void yield()
         return;
     if (self->must_return_first()) [[unlikely]]
         throw system_error(self->may_wait(), "yield");
+    ZSYNC_PROBE(fiber_suspend, self->number.number(), -1);
     self->owner().yield();
+    ZSYNC_PROBE(fiber_resume, self->number.number(), -1);
     self->cancellation().throw_if_unwinding();
 }
 
@@ -170,6 +173,13 @@ void sleep_until(clock::time_point when, error_code& ec)
 
 namespace detail
 {
+
+void id_source::reserve() noexcept
+{
+    constexpr std::uint64_t run = 64; // chosen
+    next_ = last_id.fetch_add(run, std::memory_order_relaxed) + 1;
+    end_ = next_ + run;
+}
 
 void introduce(id which, std::string_view name) noexcept
 {

@@ -19,7 +19,7 @@ using boost::asio::error::operation_aborted;
 using boost::system::error_code;
 
 fiber_waits::fiber_waits(const settings& with, agent& self) noexcept
-    : with_(with), self_(self), engine_(with.owner->io()), waiter_(self)
+    : with_(with), self_(self), engine_(with.owner->io()), waiter_(self, for_record())
 {
     record_.of = this;
     record_.on_complete = [](operation& record, void*) noexcept
@@ -29,6 +29,11 @@ fiber_waits::fiber_waits(const settings& with, agent& self) noexcept
 fiber_waits::~fiber_waits()
 {
     disarm(deadline_);
+}
+
+wait_reason fiber_waits::for_record() const noexcept
+{
+    return {.kind = wait_kind::operation, .object = static_cast<const operation*>(&record_)};
 }
 
 // What every cancellation point does first.
@@ -193,6 +198,7 @@ bool fiber_waits::pause(settings::clock::time_point until, error_code& ec)
                     self.waiter_.notify();
             });
     arm_deadline(); // after the other: with the same time, it comes second
+    waiter_.set_reason({.kind = wait_kind::time});
     struct disarming
     {
         fiber_waits& of;
@@ -211,6 +217,7 @@ bool fiber_waits::call(helper_call& what, error_code& ec)
         ec = error::timed_out;
         return false;
     }
+    waiter_.set_reason({.kind = wait_kind::helper});
     ec = what.start(with_.owner->helpers(), waiter_);
     if (ec)
         return false;
@@ -223,6 +230,7 @@ bool fiber_waits::wait_for_event(std::atomic<bool>& ended, error_code& ec)
     ended_ = &ended;
     cut_short_ = false;
     suspend(with_.cancellation.can_be_cancelled());
+    waiter_.set_reason(for_record());
     ended_ = nullptr;
     return !cut_short_ || !ended_early(ec);
 }
@@ -238,9 +246,11 @@ bool fiber_waits::idle(descriptor_core& core, error_code& ec)
     } end;
     end.who = &waiter_;
     end.idle = [](descriptor_core::idle_waiter& self) noexcept { static_cast<note&>(self).who->notify(); };
+    waiter_.set_reason({.what = "the end of what is in flight on a descriptor"});
     core.when_idle(end);
     waiter_.wait();
     waiter_.reset();
+    waiter_.set_reason(for_record());
     return true;
 }
 

@@ -15,7 +15,8 @@ namespace zsync
 class task_set::waiting final : private task_cancellation::wait
 {
 public:
-    waiting(task_set& set, agent& self, bool for_room) noexcept : set_(set), waiter_(self), for_room_(for_room)
+    waiting(task_set& set, agent& self, bool for_room) noexcept
+        : set_(set), waiter_(self, {.kind = wait_kind::task, .what = "the tasks of a task_set"}), for_room_(for_room)
     {
         waiting** last = &set.waiting_;
         while (*last)

@@ -39,7 +39,7 @@ boost::system::error_code agent_selection::admit(boost::asio::execution_context*
 
 void agent_selection::wait_until_decided(sync_clock::time_point deadline, std::size_t at_deadline) noexcept
 {
-    waiter& told = decided_.emplace(waiting_agent());
+    waiter& told = decided_.emplace(waiting_agent(), wait_reason{.what = "the first of several cases (select)"});
     if (to_tell_.fetch_sub(1, std::memory_order_acq_rel) == 1)
         return;
     task_cancellation& cancellation = owner_.cancellation();
@@ -76,7 +76,7 @@ bool agent_selection::wait_for(waiter& told, sync_clock::time_point deadline)
 
 void agent_selection::wait_until_over() noexcept
 {
-    waiter& told = over_.emplace(waiting_agent());
+    waiter& told = over_.emplace(waiting_agent(), wait_reason{.what = "what a select has begun"});
     if (leave())
         return;
     for (;;)

@@ -401,20 +401,21 @@ BOOST_AUTO_TEST_CASE(an_overflow_names_the_fiber_its_stack_and_the_option)
 
     const outcome spawned = run_program("spawned_fiber");
     BOOST_TEST(spawned.crashed(), spawned);
-    BOOST_TEST(spawned.says("zsync: stack overflow in a fiber without a name: its 65536 bytes"), spawned);
+    BOOST_TEST(spawned.errors.starts_with("zsync: stack overflow in fiber "), spawned);
+    BOOST_TEST(spawned.says(": its 65536 bytes"), spawned);
 }
 
 BOOST_AUTO_TEST_CASE(so_does_that_of_a_posted_function)
 {
     const outcome posted = run_program("posted_function");
     BOOST_TEST(posted.crashed(), posted);
-    BOOST_TEST(posted.says("zsync: stack overflow in a posted function or a handler: its 262144 bytes are used up "
-                           "(fiber_options::loop_stack_bytes)\n"),
-               posted);
+    BOOST_TEST(posted.errors.starts_with("zsync: stack overflow in a posted function or a handler, on fiber "), posted);
+    BOOST_TEST(posted.says(": its 262144 bytes are used up (fiber_options::loop_stack_bytes)\n"), posted);
 
     const outcome waited = run_program("posted_function_that_has_waited");
     BOOST_TEST(waited.crashed(), waited);
-    BOOST_TEST(waited.says("a posted function or a handler, on fiber \"posted\": its 1048576 bytes"), waited);
+    BOOST_TEST(waited.says("a posted function or a handler, on fiber "), waited);
+    BOOST_TEST(waited.says(" \"posted\": its 1048576 bytes"), waited);
 }
 
 BOOST_AUTO_TEST_CASE(each_thread_tells_of_its_own_fibers)

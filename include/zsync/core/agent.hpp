@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zsync/core/task_cancellation.hpp>
+#include <zsync/core/wait_reason.hpp>
 #include <zsync/core/work_item.hpp>
 
 #include <boost/asio/cancellation_signal.hpp>
@@ -75,11 +76,15 @@ class waiter : private work_item
 {
 public:
     waiter() noexcept : waiter(agent::current()) {}
-    explicit waiter(agent& owner) noexcept : owner_(owner) {}
+    explicit waiter(agent& owner, wait_reason reason = {}) noexcept : owner_(owner), reason_(reason) {}
     waiter(const waiter&) = delete;
     waiter& operator=(const waiter&) = delete;
 
     agent& owner() const noexcept { return owner_; }
+
+    /// What the wait is for, as far as it was told. For the owner, and for its loop's thread while it waits.
+    const wait_reason& reason() const noexcept { return reason_; }
+    void set_reason(wait_reason reason) noexcept { reason_ = reason; }
 
     /// Suspends the fiber, or blocks the thread, until notify() has been called. For the owner only. Requires that the
     /// owner may_wait().
@@ -111,6 +116,7 @@ public:
 private:
     agent& owner_;
     bool done_ = false;
+    wait_reason reason_;
 };
 
 namespace detail

@@ -56,6 +56,7 @@ struct metric_fields
     Value sq_full{};              ///< times an operation had to wait for a place in the submission queue
     Value reactor_runs{};         ///< times Asio's own reactor was run as a guest of the engine's loop
     Value timer_waits{};          ///< waits of stock timers that began in the engine's own timer wheel
+    Value loop_stalls{};          ///< times a handler or fiber held its loop too long: fiber_options::stall_limit
 
     bool operator==(const metric_fields&) const = default;
 };
@@ -80,6 +81,7 @@ constexpr void for_each_metric(F&& f, Sets&... sets)
     f("sq_full"sv, sets.sq_full...);
     f("reactor_runs"sv, sets.reactor_runs...);
     f("timer_waits"sv, sets.timer_waits...);
+    f("loop_stalls"sv, sets.loop_stalls...);
 }
 
 /// A snapshot: plain numbers, to copy, compare and sum. Never blocks; shared objects are not safe to write.

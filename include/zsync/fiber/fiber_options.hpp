@@ -53,6 +53,25 @@ struct fiber_options
     /// 1000 times: its context could not be destroyed.
     using swallowed_function = std::function<void(this_fiber::id which, std::string_view name)>;
     swallowed_function on_swallowed_unwind{};
+
+    /// Gets what stall_limit, deadlock_after and dump_signal have to tell: lines of text. None: standard error does.
+    /// Called on the loop's thread, and of a stall on the watch's; it must not throw.
+    std::function<void(std::string_view)> report{};
+
+    /// A handler or a fiber that keeps the loop longer without waiting is counted (metrics::loop_stalls) and reported,
+    /// with a backtrace that is taken meanwhile. Zero: none is. Else the context starts a thread that watches, which
+    /// wakes twice in this time and makes the loop's thread show its stack by SIGURG; and a switch from fiber to fiber
+    /// takes the way over the loop: about twice the time. Handlers that stock objects call are taken together.
+    std::chrono::milliseconds stall_limit{0};
+
+    /// When for so long nothing has been pending that could go on, and all fibers wait for locks, channels and each
+    /// other, that is reported, with all fibers: a deadlock, unless another thread is to wake one. run() waits on. Then
+    /// the time doubles. None: one second where the library was compiled without NDEBUG, else never.
+    std::optional<std::chrono::milliseconds> deadlock_after{};
+
+    /// A signal, SIGQUIT for instance, that has the context's fibers reported by dump_fibers(), at the loop's next
+    /// turn: a loop that a function blocks says nothing until that ends. It is taken by an asio::signal_set. 0: none.
+    int dump_signal = 0;
 };
 
 } // namespace zsync

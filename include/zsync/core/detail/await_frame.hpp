@@ -57,13 +57,15 @@ public:
     }
 
 protected:
-    await_wait(agent& owner, loop* target) noexcept
+    /// `initiation` is the type_text() of what starts the operation.
+    await_wait(agent& owner, loop* target, const char* initiation) noexcept
         : owner_(owner),
           target_(target),
           driver_(!owner.fiber_of() && target && target->is_driven_by_waiting()
                       ? std::optional<driver>(std::in_place, *target)
                       : std::optional<driver>()),
-          waiter_(driver_ ? static_cast<agent&>(*driver_) : owner),
+          waiter_(driver_ ? static_cast<agent&>(*driver_) : owner,
+                  {.kind = wait_kind::asynchronous, .what = initiation}),
           signal_(owner)
     {
     }
@@ -142,8 +144,8 @@ template <class Executor, class... Args>
 class executor_frame final : private await_wait, public value_frame<Args...>
 {
 public:
-    executor_frame(agent& owner, loop* target, const Executor& executor)
-        : await_wait(owner, target), value_frame<Args...>(this->signal()), executor_(executor)
+    executor_frame(agent& owner, loop* target, const char* initiation, const Executor& executor)
+        : await_wait(owner, target, initiation), value_frame<Args...>(this->signal()), executor_(executor)
     {
         this->run_by(target);
     }

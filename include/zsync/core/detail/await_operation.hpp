@@ -159,7 +159,8 @@ auto await_operation(Finish finish, Initiation&& initiation, InitiationArgs&&...
     if (cancellation.take()) [[unlikely]]
         return finish(aborted, nothing);
 
-    executor_frame<std::remove_const_t<decltype(executor)>, Args...> frame(owner, target, executor);
+    executor_frame<std::remove_const_t<decltype(executor)>, Args...> frame(
+        owner, target, type_text<std::remove_cvref_t<Initiation>>(), executor);
     if constexpr (requires { finish.slot; })
         frame.follow(finish.slot);
     frame.run(

@@ -45,6 +45,11 @@ public:
     /// Nothing is left to be done in the guest. Any thread.
     bool idle() const noexcept { return outstanding_work(scheduler_) <= 1; }
 
+    /// Makes one unit of the guest's work, which there is, not count: for a wait of the library's own. And count again:
+    /// before that wait ends. Any thread.
+    void discount_work() noexcept { scheduler_.work_finished(); }
+    void count_work() noexcept { scheduler_.work_started(); }
+
     /// A handler of the guest is running below on the calling stack. For the loop's thread.
     bool running() const noexcept { return running_; }
 

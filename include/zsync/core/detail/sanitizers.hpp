@@ -35,6 +35,9 @@
 #    include <sanitizer/tsan_interface.h>
 #endif
 
+/// For a function that reads what the sanitizers think nobody may, or runs where they know of no stack.
+#define ZSYNC_NO_SANITIZE __attribute__((no_sanitize("address", "thread", "undefined")))
+
 namespace zsync::detail
 {
 

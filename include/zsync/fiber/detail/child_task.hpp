@@ -45,6 +45,9 @@ public:
 
     loop& home() const noexcept { return loop_; }
 
+    /// The fiber that runs it; null: none does yet, or any more.
+    agent* child() const noexcept { return child_; }
+
     /// Any thread.
     bool is_done() const noexcept { return done_.load(std::memory_order_acquire); }
 

@@ -49,6 +49,11 @@ public:
             forget_function();
     }
 
+    /// What the fiber is suspended for, and since when: at the precision of fiber_loop::time(). Null: it runs, or is
+    /// ready to run.
+    const waiter* awaited() const noexcept { return awaited_ && !awaited_->is_done() ? awaited_ : nullptr; }
+    std::chrono::steady_clock::time_point waiting_since() const noexcept { return since_; }
+
     /// Says whether an item is a fiber to be resumed.
     static fiber* from(work_item& item) noexcept { return item.run == &resumed ? static_cast<fiber*>(&item) : nullptr; }
 
@@ -63,7 +68,7 @@ public:
     bool marked = false;     // its function has an id, a name or values of its own
     bool kept = false;       // stays where it is when it has ended, until fiber_loop::release()
     unsigned swallowed = 0;  // unwindings that were caught and not thrown on
-    this_fiber::id number;   // none: nobody has asked yet
+    this_fiber::id number;   // of its function
     char name[32];           // ends with a zero
     local_values locals;
 
@@ -72,12 +77,17 @@ private:
     void wait(waiter& w) noexcept override;
     bool wait_until(waiter& w, std::chrono::steady_clock::time_point deadline) noexcept override;
     void notify(waiter& w) noexcept override;
+    void suspend(const waiter& w) noexcept;
     static void resumed(work_item& item, bool invoke) noexcept;
     static void enter(execution& self, execution& from) noexcept;
 
     fiber_loop& owner_;
     const main_function main_;
     waiter* awaited_ = nullptr; // what the fiber is suspended for, if for a waiter
+    std::chrono::steady_clock::time_point since_;
 };
+
+/// Makes a cancellation request of a fiber. On its loop's thread.
+void request_cancel_of(agent& which, boost::system::error_code reason) noexcept;
 
 } // namespace zsync::detail

@@ -10,9 +10,11 @@
 #include <chrono>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace zsync
 {
@@ -23,6 +25,9 @@ struct stack_usage;
 
 namespace zsync::detail
 {
+
+class dump_signal;
+class stall_watch;
 
 /// The loop of a fiber_context: runs items, resumes fibers, turns the engine.
 ///
@@ -136,6 +141,13 @@ public:
     /// when no thread runs the loop any more.
     void release(fiber& held) noexcept;
 
+    /// The running fiber has another name.
+    void renamed() noexcept;
+
+    /// Hands a first line, and what dump_fibers() would write, to whoever the options say. The running fiber is left
+    /// out.
+    void report_fibers(std::string_view why) const;
+
     /// Makes a cancellation request of every fiber there is, also of those that have had one.
     void cancel_fibers(boost::system::error_code reason) noexcept;
 
@@ -157,9 +169,16 @@ public:
     bool ending() const noexcept { return ending_; }
     const std::string& why() const noexcept { return why_; }
     std::size_t alive() const noexcept { return alive_; }
+    bool occupied() const noexcept { return occupied_.load(std::memory_order_acquire); } // any thread
     metrics counters() const noexcept;
+    this_fiber::id make_id() noexcept { return ids_.make(); }
+
+    /// The time of the loop's last turn, some milliseconds late: what a wait begins with, since a clock would cost more
+    /// than a switch.
+    std::chrono::steady_clock::time_point time() const noexcept { return time_; }
 
 private:
+    friend class loop_inspector;
     class loop_fiber;
     struct guest_poll : operation
     {
@@ -191,6 +210,15 @@ private:
     void unwind_all() noexcept;
     static void unwinding_swallowed() noexcept;
     void report_swallowed(fiber& by) noexcept;
+
+    // For those who look for a fault: see loop_debug.cpp.
+    void enter_registry() noexcept;
+    void leave_registry() noexcept;
+    void note_time() noexcept;
+    bool announce_next() noexcept;
+    bool waits_for_others_here(const fiber& one) const noexcept;
+    bool nothing_else_wakes() noexcept;
+    void wait_for_deadlock();
 
     // Chosen: a switch takes some 10 ns, a turn of the engine without events 50.
     static constexpr int switches_between_turns = 64;
@@ -235,7 +263,21 @@ private:
     std::exception_ptr failure_;
     limits bounds_;
     std::size_t count_ = 0;
+
+    this_fiber::detail::id_source ids_;
+    std::chrono::steady_clock::time_point time_;
+    std::unique_ptr<stall_watch> watch_; // null: nobody has asked for one
+    int announced_ = 0;                  // with a watch: items that may run before the next turn
+    std::unique_ptr<dump_signal> dump_signal_;
+    std::chrono::microseconds deadlock_after_; // max: never
+    std::function<void(std::string_view)> report_;
+    fiber_loop* newer_ = nullptr; // in the registry
+    fiber_loop* older_ = nullptr;
 };
+
+/// All loops of the process, the newest first: for debuggers, which find the fibers from here in a core file, too. The
+/// one thing here that is global, because a debugger knows no other way in; the library reads it for nothing else.
+extern fiber_loop* debugged_loops;
 
 // A switch between fibers, from one's wait to the other's return, is all inline.
 

@@ -5,6 +5,7 @@
 #include <zsync/core/detail/recycling_allocator.hpp>
 #include <zsync/core/loop.hpp>
 #include <zsync/core/work_item.hpp>
+#include <zsync/fiber/detail/fiber.hpp>
 
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/error.hpp>
@@ -54,7 +55,7 @@ public:
     {
         fiber_ = &fiber;
         if (early_)
-            fiber.cancellation().request(reason_);
+            request_cancel_of(fiber, reason_);
     }
 
     /// There will be no more requests. Any thread, as long as the loop's is not delivering one.
@@ -69,7 +70,7 @@ private:
     void deliver() noexcept
     {
         if (fiber_)
-            fiber_->cancellation().request(reason_);
+            request_cancel_of(*fiber_, reason_);
         else
             early_ = true;
     }

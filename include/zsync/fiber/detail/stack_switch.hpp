@@ -11,6 +11,8 @@
 #include <boost/context/detail/fcontext.hpp>
 
 #include <cstddef>
+#include <cstdint>
+#include <span>
 
 #include <cxxabi.h>
 
@@ -105,7 +107,56 @@ public:
     /// Lets it go on with others. For what does not run.
     void set_call_stacks(const asio_call_stacks& calls) noexcept { calls_ = calls; }
 
+    /// For what does not run: where its stack ends, and whether it ever ran.
+    const void* stack_pointer() const noexcept { return point_; }
+    bool has_run() const noexcept { return target_ != nullptr; }
+
+    using look_function = void (*)(void* argument, const void* above) noexcept;
+
+    /// Calls `look(argument, above)` on a copy of this suspended stack, made in `room`, as if what is suspended here had
+    /// called it: for an unwinder, which sees the suspended frames above the address `above`. Nothing here changes, and
+    /// this stack need have no room left. Returns false if `room` has not enough for it.
+    ///
+    /// Frames are found by stack pointers in the copy, by frame pointers in the original, which reads the same.
+    bool call_on_copy(std::span<std::byte> room, look_function look, void* argument) const noexcept
+    {
+        constexpr std::size_t alignment = 64;
+        constexpr std::size_t least_room = 16 * 1024;
+        const auto* const from = static_cast<const std::byte*>(static_cast<const void*>(point_));
+        const auto bytes = static_cast<std::size_t>(stack_.top() - from);
+        if (room.size() < bytes + alignment + least_room)
+            return false;
+        std::byte* copy = room.data() + room.size() - bytes;
+        copy -= (reinterpret_cast<std::uintptr_t>(copy) - reinterpret_cast<std::uintptr_t>(from)) % alignment;
+        copy_stack(copy, from, bytes);
+        look_call call{look, argument};
+        boost::context::detail::ontop_fcontext(copy, &call, &look_from_copy);
+        return true;
+    }
+
 private:
+    struct look_call
+    {
+        look_function look;
+        void* argument;
+    };
+
+    // Not by memcpy(3): AddressSanitizer would object to reading between the variables.
+    ZSYNC_NO_SANITIZE static void copy_stack(std::byte* to, const volatile std::byte* from, std::size_t bytes) noexcept
+    {
+        for (std::size_t index = 0; index < bytes; ++index)
+            to[index] = from[index];
+    }
+
+    ZSYNC_NO_SANITIZE static boost::context::detail::transfer_t look_from_copy(
+        boost::context::detail::transfer_t caller) noexcept
+    {
+        const auto& call = *static_cast<const look_call*>(caller.data);
+        call.look(call.argument, __builtin_frame_address(0));
+        boost::context::detail::jump_fcontext(caller.fctx, nullptr); // for good: the copy is dropped
+        __builtin_unreachable();
+    }
+
     execution* jump(execution& to, [[maybe_unused]] void** asan_frames) noexcept
     {
         target_ = &to;

@@ -59,6 +59,7 @@ private:
         void operator()() const noexcept { of->end_early(); }
     };
 
+    wait_reason for_record() const noexcept;
     bool may_begin(boost::system::error_code& ec);
     bool perform_limited(boost::system::error_code& ec);
     bool start(boost::system::error_code& ec) noexcept;

@@ -40,8 +40,12 @@ public:
     static boost::system::error_code refusal(agent& self);
 
 protected:
-    agent_wait_base(agent& self, wait_queue& queue, wait_node& node) noexcept
-        : waiter_(self), queue_(queue), node_(node)
+    // Queue is a wait_queue that need not say so to everybody: a cast of this form does not ask for access.
+    template <class Queue>
+    agent_wait_base(agent& self, Queue& queue, wait_node& node) noexcept
+        : waiter_(self, {.kind = wait_kind::sync, .what = type_text<Queue>(), .object = &queue}),
+          queue_((wait_queue&)queue),
+          node_(node)
     {
     }
     ~agent_wait_base() = default;
@@ -66,8 +70,8 @@ template <class Node>
 class agent_wait final : public Node, public agent_wait_base
 {
 public:
-    template <class... Args>
-    agent_wait(agent& self, wait_queue& queue, Args&&... args) noexcept
+    template <class Queue, class... Args>
+    agent_wait(agent& self, Queue& queue, Args&&... args) noexcept
         : Node([](wait_node& node) noexcept { static_cast<agent_wait&>(static_cast<Node&>(node)).notify(); },
                std::forward<Args>(args)...),
           agent_wait_base(self, queue, *this)
