@@ -10,6 +10,7 @@
 #include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/execution_context.hpp>
 
+#include <cerrno>
 #include <cstdint>
 #include <memory>
 #include <new>
