@@ -54,7 +54,8 @@ std::string shape_of(const std::string& text)
 void check_transcript(const std::string& kind)
 {
     const std::string printed = output_of("debugging", {kind});
-    BOOST_TEST(shape_of(printed) == shape_of(transcript("debugging " + kind)), printed);
+    // Where the machine keeps a thread waiting, the loop of another moment may be reported as stalled before.
+    BOOST_TEST(shape_of(printed).ends_with(shape_of(transcript("debugging " + kind))), printed);
 }
 
 /// What gdb prints when it runs the commands; empty, and a reported skip, where it cannot.
