@@ -2,6 +2,8 @@
 #pragma once
 
 #include <zsync/core/agent.hpp>
+#include <zsync/core/buffer_pool.hpp>
+#include <zsync/core/buffer_view.hpp>
 #include <zsync/core/cancel_protection.hpp>
 #include <zsync/core/cancellation.hpp>
 #include <zsync/core/deadline_scope.hpp>
@@ -15,6 +17,7 @@
 #include <zsync/core/loop.hpp>
 #include <zsync/core/loop_executor.hpp>
 #include <zsync/core/metrics.hpp>
+#include <zsync/core/multishot.hpp>
 #include <zsync/core/operation.hpp>
 #include <zsync/core/system_call.hpp>
 #include <zsync/core/task_cancellation.hpp>

@@ -36,9 +36,9 @@ blocking_engine::~blocking_engine()
     BOOST_ASSERT(finished_.empty());
 }
 
-bool blocking_engine::supports(opcode) const noexcept
+bool blocking_engine::supports(opcode code) const noexcept
 {
-    return true;
+    return code < opcode::send_zero_copy;
 }
 
 void blocking_engine::start(operation& op, operation_id* id)

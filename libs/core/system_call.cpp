@@ -101,6 +101,13 @@ int call(const operation& op, int flags = 0) noexcept
     case opcode::send_message:
         result = ::sendmsg(op.descriptor, static_cast<const msghdr*>(op.address), all);
         break;
+    case opcode::send_messages:
+        result = ::sendmmsg(op.descriptor, static_cast<mmsghdr*>(op.address), op.length, all);
+        break;
+    case opcode::receive_messages:
+        // What blocks does so for the first one only.
+        result = ::recvmmsg(op.descriptor, static_cast<mmsghdr*>(op.address), op.length, all | MSG_WAITFORONE, nullptr);
+        break;
     case opcode::accept:
         result = ::accept4(op.descriptor, static_cast<sockaddr*>(op.address),
                            static_cast<socklen_t*>(op.address_length), all);
@@ -116,6 +123,12 @@ int call(const operation& op, int flags = 0) noexcept
     case opcode::sync:
         result = op.flags ? ::fdatasync(op.descriptor) : ::fsync(op.descriptor);
         break;
+    case opcode::send_zero_copy:
+    case opcode::send_message_zero_copy:
+    case opcode::accept_many:
+    case opcode::receive_many:
+    case opcode::receive_message_many:
+        return -EOPNOTSUPP; // no single call does this
     }
     return result < 0 ? -errno : static_cast<int>(result);
 }
@@ -310,11 +323,13 @@ std::uint32_t awaited_events(const operation& op) noexcept
         return op.flags;
     case opcode::receive:
     case opcode::receive_message:
+    case opcode::receive_messages:
         return op.flags & MSG_OOB ? POLLPRI : POLLIN;
     case opcode::accept:
         return POLLIN;
     case opcode::send:
     case opcode::send_message:
+    case opcode::send_messages:
         return POLLOUT;
     case opcode::connect:
         return op.connecting ? POLLOUT : 0;
@@ -328,6 +343,11 @@ std::uint32_t awaited_events(const operation& op) noexcept
     case opcode::nop:
     case opcode::open:
     case opcode::sync:
+    case opcode::send_zero_copy:
+    case opcode::send_message_zero_copy:
+    case opcode::accept_many:
+    case opcode::receive_many:
+    case opcode::receive_message_many:
         break;
     }
     return 0;
@@ -377,6 +397,8 @@ bool attempt(operation& op, bool known_pollable) noexcept
     case opcode::send:
     case opcode::receive_message:
     case opcode::send_message:
+    case opcode::receive_messages:
+    case opcode::send_messages:
     {
         const int result = call_through_signals(op, MSG_DONTWAIT);
         return result != -EAGAIN && finish(op, result);
@@ -393,6 +415,11 @@ bool attempt(operation& op, bool known_pollable) noexcept
     case opcode::nop:
     case opcode::open:
     case opcode::sync:
+    case opcode::send_zero_copy:
+    case opcode::send_message_zero_copy:
+    case opcode::accept_many:
+    case opcode::receive_many:
+    case opcode::receive_message_many:
         break;
     }
     return finish(op, call_through_signals(op));

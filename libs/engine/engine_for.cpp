@@ -38,6 +38,11 @@ io_place place_of(boost::asio::execution_context& context)
     return {&context, &boost::asio::use_service<guest_reactor>(context), nullptr};
 }
 
+buffer_pool_ptr make_buffers(boost::asio::execution_context& context, const buffer_options& options)
+{
+    return engine_for(context).make_buffers(options);
+}
+
 void try_sends(engine& io, int descriptor) noexcept
 {
     if (auto* const ring = dynamic_cast<uring_engine*>(&io))

@@ -38,6 +38,11 @@ public:
 
     engine_kind kind() const noexcept override { return engine_.kind(); }
     bool supports(opcode code) const noexcept override { return engine_.supports(code); }
+    buffer_pool_ptr make_buffers(const buffer_options& options) override
+    {
+        return woken_by(engine_.make_buffers(options));
+    }
+    buffer_pool_ptr buffers() override { return woken_by(engine_.buffers()); }
     void start(operation& op, operation_id* named) override;
     void cancel(operation_id which) noexcept override;
     void cancel_descriptor(int descriptor) noexcept override;
@@ -85,6 +90,14 @@ private:
 
         guest_engine& owner;
     };
+
+    // Who gives a buffer back asks for a turn here: the engine itself never sleeps.
+    buffer_pool_ptr woken_by(buffer_pool_ptr pool) noexcept
+    {
+        if (pool)
+            pool->set_filler(*this);
+        return pool;
+    }
 
     void request_turn() noexcept;
     void take_turns();

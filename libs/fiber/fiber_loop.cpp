@@ -52,8 +52,10 @@ fiber_loop::fiber_loop(boost::asio::execution_context& context, const fiber_opti
     if (options.engine == engine_kind::blocking) // it would hold up the loop, and with it all that could end its wait
         throw boost::system::system_error(make_error_code(boost::system::errc::operation_not_supported),
                                           "fiber_context: an engine that blocks");
-    made_engine made =
-        make_engine({.kind = options.engine, .ring_entries = options.ring_entries, .spin_for = options.spin_for});
+    made_engine made = make_engine({.kind = options.engine,
+                                    .ring_entries = options.ring_entries,
+                                    .spin_for = options.spin_for,
+                                    .receive_buffers = options.receive_buffers});
     engine_ = std::move(made.engine);
     why_ = std::move(made.why);
     // From the start: objects on this context may be made by any thread, while this one sleeps.

@@ -29,6 +29,27 @@ std::tuple<boost::system::error_code, stream> detail::accept_request::outcome(co
     return {ec, stream(executor_, std::move(core))};
 }
 
+std::tuple<boost::system::error_code, stream>
+detail::connection_maker::operator()(const source_core&, const source_item& item) const noexcept
+{
+    if (item.result < 0)
+        return {item_error(item), stream(executor)};
+    boost::system::error_code ec;
+    descriptor_ptr core = descriptor_core::make(where, item.result, descriptor_origin::opened, ec);
+    if (ec)
+        ::close(item.result);
+    return {ec, stream(executor, std::move(core))};
+}
+
+connection_source acceptor::accept_many(std::uint32_t limit)
+{
+    const int refused = !is_open() ? EBADF : supports_accept_many() ? 0 : EOPNOTSUPP;
+    detail::source_core::pointer accepted(new detail::source_core(
+        core(), nullptr, {.code = opcode::accept_many, .flags = SOCK_CLOEXEC | SOCK_NONBLOCK, .limit = limit},
+        refused));
+    return {get_executor(), std::move(accepted), {get_executor(), is_open() ? core()->where() : io_place()}};
+}
+
 void acceptor::open(int family)
 {
     boost::system::error_code ec;

@@ -37,6 +37,28 @@ void stream::shutdown(shutdown_type what)
     throw_if(ec, "shutdown");
 }
 
+boost::system::error_code stream::zero_copy_from(std::size_t bytes) noexcept
+{
+    if (!is_open())
+        return boost::asio::error::bad_descriptor;
+    if (core()->kind() != descriptor_kind::inet_socket || !core()->io().supports(opcode::send_message_zero_copy))
+        return boost::asio::error::operation_not_supported;
+    zero_copy_from_ = bytes;
+    return {};
+}
+
+view_source stream::receive_many(const receive_options& options)
+{
+    buffer_pool_ptr pool;
+    int refused = !is_open() ? EBADF : supports_receive_many() ? 0 : EOPNOTSUPP;
+    if (!refused)
+        pool = options.buffers ? options.buffers : core()->io().buffers();
+    detail::source_core::pointer received(new detail::source_core(
+        core(), std::move(pool), {.code = opcode::receive_many, .limit = options.limit, .bundles = options.bundles},
+        refused));
+    return {get_executor(), std::move(received), {}};
+}
+
 void stream::take_over(int descriptor)
 {
     boost::system::error_code ec;

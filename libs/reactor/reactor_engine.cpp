@@ -55,9 +55,9 @@ reactor_engine::~reactor_engine()
 }
 
 // Whatever a kernel lacks here, it lacks as a system call, too.
-bool reactor_engine::supports(opcode) const noexcept
+bool reactor_engine::supports(opcode code) const noexcept
 {
-    return true;
+    return code < opcode::send_zero_copy;
 }
 
 void reactor_engine::start(operation& op, operation_id* id)

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "prepare.hpp"
 
+#include "ring.hpp"
+
+#include <zsync/core/detail/ring_syscalls.hpp>
+#include <zsync/core/multishot.hpp>
+
 #include <cerrno>
 
 #include <poll.h>
@@ -22,9 +27,17 @@ unsigned events_to_poll(std::uint32_t events) noexcept
     return events & POLLPRI ? events | POLLRDBAND : events;
 }
 
+void select_buffers(io_uring_sqe& sqe, const multishot_operation& op, const ring& on) noexcept
+{
+    sqe.flags |= IOSQE_BUFFER_SELECT;
+    sqe.buf_group = op.buffers->group();
+    if (op.bundles && op.code == opcode::receive_many && on.knows_bundles())
+        sqe.ioprio |= recvsend_bundle;
+}
+
 } // namespace
 
-void prepare(io_uring_sqe& sqe, const operation& op, bool poll_first) noexcept
+void prepare(io_uring_sqe& sqe, const operation& op, bool poll_first, const ring& on) noexcept
 {
     io_uring_sqe* const entry = &sqe;
     const auto flags = static_cast<int>(op.flags);
@@ -81,6 +94,29 @@ void prepare(io_uring_sqe& sqe, const operation& op, bool poll_first) noexcept
         case opcode::sync:
             io_uring_prep_fsync(entry, op.descriptor, op.flags ? IORING_FSYNC_DATASYNC : 0);
             break;
+        case opcode::send_messages:
+        case opcode::receive_messages:
+            io_uring_prep_nop(entry); // no ring has these: see perform_batch()
+            break;
+        case opcode::send_zero_copy:
+            io_uring_prep_send_zc(entry, op.descriptor, op.address, op.length, flags,
+                                  on.reports_copies() ? send_report_usage : 0);
+            break;
+        case opcode::send_message_zero_copy:
+            io_uring_prep_sendmsg_zc(entry, op.descriptor, static_cast<const msghdr*>(op.address), op.flags);
+            entry->ioprio |= on.reports_copies() ? send_report_usage : 0;
+            break;
+        case opcode::accept_many:
+            io_uring_prep_multishot_accept(entry, op.descriptor, nullptr, nullptr, flags);
+            break;
+        case opcode::receive_many:
+            io_uring_prep_recv_multishot(entry, op.descriptor, nullptr, 0, flags);
+            select_buffers(*entry, static_cast<const multishot_operation&>(op), on);
+            break;
+        case opcode::receive_message_many:
+            io_uring_prep_recvmsg_multishot(entry, op.descriptor, static_cast<msghdr*>(op.address), op.flags);
+            select_buffers(*entry, static_cast<const multishot_operation&>(op), on);
+            break;
         }
         if (op.code == opcode::read || op.code == opcode::write)
             entry->rw_flags = flags;
@@ -109,17 +145,38 @@ bool can_be_watched(int descriptor) noexcept
     return !refused;
 }
 
+bool perform_batch(operation& op) noexcept
+{
+    auto* const messages = static_cast<mmsghdr*>(op.address);
+    const auto flags = static_cast<int>(op.flags | MSG_DONTWAIT);
+    int result;
+    do
+    {
+        result = op.code == opcode::send_messages ? ::sendmmsg(op.descriptor, messages, op.length, flags)
+                                                  : ::recvmmsg(op.descriptor, messages, op.length, flags, nullptr);
+    } while (result < 0 && errno == EINTR);
+    op.result = result < 0 ? -errno : result;
+    return op.result != -EAGAIN;
+}
+
 std::uint32_t readiness_of(const operation& op) noexcept
 {
     switch (op.code)
     {
     case opcode::receive:
     case opcode::receive_message:
+    case opcode::receive_messages:
+    case opcode::receive_many:
+    case opcode::receive_message_many:
         return op.flags & MSG_OOB ? POLLPRI : POLLIN;
     case opcode::accept:
+    case opcode::accept_many:
         return POLLIN;
     case opcode::send:
     case opcode::send_message:
+    case opcode::send_messages:
+    case opcode::send_zero_copy:
+    case opcode::send_message_zero_copy:
         return POLLOUT;
     // A caller that asked not to wait is told so.
     case opcode::read:

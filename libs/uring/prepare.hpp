@@ -10,6 +10,8 @@
 namespace zsync::detail
 {
 
+class ring;
+
 /// Completions that concern no record: those of cancel requests.
 inline constexpr std::uint64_t no_operation = ~std::uint64_t{0};
 
@@ -26,13 +28,24 @@ constexpr operation_id from_user_data(std::uint64_t data) noexcept
 /// Fills a submission entry with what the record asks for now: the wait for readiness, or the operation proper.
 ///
 /// @param poll_first spares a receive the first attempt, where it is known to find nothing (Linux 5.19).
-void prepare(io_uring_sqe& sqe, const operation& op, bool poll_first = false) noexcept;
+/// @param on the ring it is for: what it can be asked for.
+void prepare(io_uring_sqe& sqe, const operation& op, bool poll_first, const ring& on) noexcept;
 
 /// Fills a submission entry with a request to cancel what was submitted as `id`.
 void prepare_cancel(io_uring_sqe& sqe, operation_id id, bool skip_success) noexcept;
 
 /// Says whether a descriptor can be waited for: whether epoll takes it, which is all that knows. Never blocks.
 bool can_be_watched(int descriptor) noexcept;
+
+/// Says whether an operation is one that no ring has: several datagrams. It is a wait for readiness, and a system call.
+constexpr bool is_batch(const operation& op) noexcept
+{
+    return op.code == opcode::send_messages || op.code == opcode::receive_messages;
+}
+
+/// Makes that system call, without waiting. Returns false if the descriptor is not ready, else the result is in the
+/// record.
+bool perform_batch(operation& op) noexcept;
 
 /// The poll(2) events after which an operation that found its descriptor not ready can succeed; 0 if it never waits.
 std::uint32_t readiness_of(const operation& op) noexcept;

@@ -100,7 +100,8 @@ bool is_final(operation& op, int result) noexcept
         op.connecting = true;
         return wait_first(op, POLLOUT);
     }
-    if (op.code == opcode::accept && result == -EMFILE && descriptors_are_left(op.descriptor))
+    if ((op.code == opcode::accept || op.code == opcode::accept_many) && result == -EMFILE &&
+        descriptors_are_left(op.descriptor))
         return false;
     if (!given_up)
         return finish(op, result);

@@ -82,6 +82,10 @@ error_code ring::open(unsigned entries, ring_mode mode) noexcept
         return from_errno(-ENOSYS);
     }
 
+    io_uring_probe probe{}; // without its array
+    if (detail::io_uring_register(ring_.ring_fd, IORING_REGISTER_PROBE, &probe, 0) >= 0)
+        last_operation_ = probe.last_op;
+
     // A child must never touch its parent's ring: without the mapping it cannot.
     io_uring_ring_dontfork(&ring_);
     return {};
@@ -106,6 +110,28 @@ error_code ring::enable() noexcept
 {
     const int result = detail::io_uring_register(ring_.ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
     return result < 0 ? from_errno(result) : error_code{};
+}
+
+int ring::register_buffers(io_uring_buf_ring* buffers, unsigned entries, std::uint16_t group) noexcept
+{
+    io_uring_buf_reg request{};
+    request.ring_addr = reinterpret_cast<std::uintptr_t>(buffers);
+    request.ring_entries = entries;
+    request.bgid = group;
+    return detail::io_uring_register(ring_.ring_fd, IORING_REGISTER_PBUF_RING, &request, 1);
+}
+
+int ring::buffers_head(std::uint16_t group) noexcept
+{
+    struct
+    {
+        std::uint32_t group;
+        std::uint32_t head;
+        std::uint32_t reserved[8];
+    } status{};
+    status.group = group;
+    const int result = detail::io_uring_register(ring_.ring_fd, register_buffer_ring_status, &status, 1);
+    return result < 0 ? result : static_cast<int>(status.head & 0xffff);
 }
 
 unsigned ring::publish() noexcept

@@ -56,10 +56,20 @@ public:
     /// Makes the calling thread the owner of a single ring. Errors: EEXIST if it has one.
     boost::system::error_code enable() noexcept;
 
+    /// Makes a ring of buffers known as `group` (Linux 5.19); the kernel reads it from its beginning. Returns 0 or a
+    /// negated errno.
+    int register_buffers(io_uring_buf_ring* buffers, unsigned entries, std::uint16_t group) noexcept;
+
+    /// Returns how many buffers the kernel has taken from such a ring, modulo 65536 (Linux 6.8), or a negated errno.
+    int buffers_head(std::uint16_t group) noexcept;
+
     bool is_open() const noexcept { return open_; }
 
     /// The descriptor that is readable while completions are there.
     int descriptor() const noexcept { return ring_.ring_fd; }
+
+    /// The highest operation code that this kernel knows.
+    unsigned last_operation() const noexcept { return last_operation_; }
 
     /// Says whether it is open and this process's. What is not, in a child forked without notice, is not even mapped.
     bool is_here() const noexcept { return open_ && process_ == ::getpid(); }
@@ -70,6 +80,12 @@ public:
     /// Says whether the kernel tells of data left after a receive (IORING_CQE_F_SOCK_NONEMPTY) and can be told to wait
     /// before the first attempt (IORING_RECVSEND_POLL_FIRST). Both came with 5.19; the feature asked for, with 6.3.
     bool knows_drained() const noexcept { return (ring_.features & feature_reg_reg_ring) != 0; }
+
+    /// Says whether a zero-copy send can be asked to tell if it was one (6.2; the feature asked for came with 6.3).
+    bool reports_copies() const noexcept { return knows_drained(); }
+
+    /// Says whether one result of a receive can fill several buffers (6.10).
+    bool knows_bundles() const noexcept { return (ring_.features & feature_recvsend_bundle) != 0; }
 
     /// Returns a cleared entry to fill in, or null if the submission queue is full.
     io_uring_sqe* next_sqe() noexcept { return io_uring_get_sqe(&ring_); }
@@ -124,6 +140,7 @@ public:
 private:
     io_uring ring_{};
     bool open_ = false;
+    unsigned last_operation_ = 0;
     ::pid_t process_ = 0; // which has it mapped
 };
 

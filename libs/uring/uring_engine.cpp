@@ -4,6 +4,7 @@
 #include <zsync/core/direction.hpp>
 
 #include "prepare.hpp"
+#include "provided_buffers.hpp"
 #include "ring.hpp"
 
 #include <boost/assert.hpp>
@@ -54,9 +55,11 @@ uring_engine::uring_engine(const uring_engine_options& options)
       spin_for_(options.spin_for),
       one_owner_(options.one_owner),
       one_runner_(options.one_runner || options.one_owner),
-      cooperative_(!options.several_runners)
+      cooperative_(!options.several_runners),
+      buffer_options_(options.buffers)
 {
     renew_ring(mode());
+    last_operation_ = ring_->last_operation();
     wake_descriptor_ = make_wake_descriptor();
     wake_poll_.engine = this;
     wake_poll_.code = opcode::poll;
@@ -72,18 +75,39 @@ uring_engine::~uring_engine()
 {
     BOOST_ASSERT(in_kernel_ == background_in_kernel_);
     ring_.reset();
+    provided_.clear(); // views that outlive this must not wake it
     ::close(wake_descriptor_);
 }
 
-// Every opcode came with Linux 5.6 or before, and ring::open() refuses what is older than 5.11.
-bool uring_engine::supports(opcode) const noexcept
+// The others came with Linux 5.6 or before, and ring::open() refuses what is older than 5.11. Multishot is a flag that
+// no probe knows: what is asked for came in the same release, accepts with 5.19, receives with 6.0.
+bool uring_engine::supports(opcode code) const noexcept
 {
-    return true;
+    switch (code)
+    {
+    case opcode::accept_many:
+        return last_operation_ >= IORING_OP_SOCKET;
+    case opcode::receive_many:
+    case opcode::receive_message_many:
+    case opcode::send_zero_copy:
+        return last_operation_ >= IORING_OP_SEND_ZC;
+    case opcode::send_message_zero_copy:
+        return last_operation_ >= IORING_OP_SENDMSG_ZC;
+    default:
+        return true;
+    }
 }
 
 void uring_engine::start(operation& op, operation_id* id)
 {
-    BOOST_ASSERT(!stopped());
+    if (stopped()) [[unlikely]]
+    {
+        // What is started while the context is destroyed: the handler is posted, and destroyed.
+        if (id)
+            *id = {};
+        op.result = -ECANCELED;
+        return op.on_complete(op, nullptr);
+    }
     lock held(mutex_);
     records_.enter(op);
     op.cancel_requested = op.cancel_queued = op.connecting = false;
@@ -215,6 +239,7 @@ std::size_t uring_engine::turn(std::optional<std::chrono::microseconds> timeout,
 {
     lock held(mutex_);
     become_runner(held);
+    refill();
     while (fill())
         if (submit(held) < 0)
             break;
@@ -245,9 +270,13 @@ std::size_t uring_engine::turn(std::optional<std::chrono::microseconds> timeout,
     sleep_.store(sleep_state::awake);
 
     reap();
+    news_list news = std::exchange(news_, {});
     queue finished = std::exchange(finished_, {});
     held.unlock();
-    const std::size_t delivered = deliver(finished, sink);
+    // The news first: the end of an operation comes after all it has had.
+    const bool any_news = !news.empty();
+    deliver_news(news, sink);
+    const std::size_t delivered = deliver(finished, sink) + any_news;
 
     if (!detail::is_passing(result))
         fail(from_errno(-result), "io_uring_enter");
@@ -320,10 +349,15 @@ void uring_engine::shutdown(void* sink) noexcept
     // What a ring with another owner may hold are polls of the library's own: they point to no memory.
     ring_->close();
     take_back_all();
+    for (const auto& buffers : provided_)
+        while (operation* op = buffers->starved.pop())
+            finish(*op, -ECANCELED);
     while (operation* op = queued_.pop())
         finish(*op, -ECANCELED);
+    news_list news = std::exchange(news_, {});
     queue finished = std::exchange(finished_, {});
     held.unlock();
+    deliver_news(news, sink);
     deliver(finished, sink);
 }
 

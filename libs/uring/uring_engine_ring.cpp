@@ -9,6 +9,7 @@
 #include <zsync/core/thread_number.hpp>
 
 #include "prepare.hpp"
+#include "provided_buffers.hpp"
 #include "retry.hpp"
 #include "ring.hpp"
 
@@ -32,6 +33,20 @@ namespace
 [[noreturn]] void fail(boost::system::error_code error, const char* what)
 {
     throw boost::system::system_error(error, what);
+}
+
+// What a system call does in the place of a zero-copy send.
+opcode copying(opcode code) noexcept
+{
+    switch (code)
+    {
+    case opcode::send_zero_copy:
+        return opcode::send;
+    case opcode::send_message_zero_copy:
+        return opcode::send_message;
+    default:
+        return code;
+    }
 }
 
 } // namespace
@@ -106,6 +121,8 @@ void uring_engine::replace_ring(std::unique_ptr<detail::ring> fresh) noexcept
 {
     take_back_all();
     ring_ = std::move(fresh);
+    for (const auto& buffers : provided_)
+        buffers->start_over();
     one_owner_ = ring_->is_single();
     enabled_ = !one_owner_;
 }
@@ -167,6 +184,19 @@ bool uring_engine::fill() noexcept
         return true;
     while (operation* op = queued_.front())
     {
+        if (op->multishot && !ready_to_receive(*op)) [[unlikely]]
+            continue;
+        if (detail::is_batch(*op) && !op->awaited) [[unlikely]]
+        {
+            // Under the lock, which close() takes, too: the number is that of this descriptor still.
+            if (detail::perform_batch(*op))
+            {
+                queued_.pop();
+                finish(*op, op->result);
+                continue;
+            }
+            op->awaited = detail::readiness_of(*op);
+        }
         io_uring_sqe* const sqe = ring_->next_sqe();
         if (!sqe)
         {
@@ -174,7 +204,7 @@ bool uring_engine::fill() noexcept
             return true;
         }
         queued_.pop();
-        detail::prepare(*sqe, *op, op->waits_when_drained && records_.drained(op->descriptor));
+        detail::prepare(*sqe, *op, op->waits_when_drained && records_.drained(op->descriptor), *ring_);
         enter_kernel(*op);
     }
     return false;
@@ -215,7 +245,7 @@ void uring_engine::prompt(lock& held) noexcept
     const auto state = sleep_.load(std::memory_order_relaxed);
     if (state != sleep_state::asleep && state != sleep_state::spinning)
         return;
-    if (cooperative_ || !finished_.empty())
+    if (cooperative_ || !finished_.empty() || !news_.empty())
     {
         wake();
         return;
@@ -234,7 +264,7 @@ void uring_engine::prompt(lock& held) noexcept
 
 bool uring_engine::nothing_to_deliver() const noexcept
 {
-    return finished_.empty() && queued_.empty() && !ring_->has_completions() && !stopped_;
+    return finished_.empty() && news_.empty() && queued_.empty() && !ring_->has_completions() && !stopped_;
 }
 
 // Watches the completion queue instead of sleeping, as long as spin_for and the timeout allow; what is left of the
@@ -287,10 +317,16 @@ void uring_engine::reap() noexcept
             if (cqe.user_data == detail::no_operation)
                 return;
             operation* const op = records_.find(detail::from_user_data(cqe.user_data));
+            if (!op && cqe.flags & IORING_CQE_F_NOTIF)
+                return; // of a zero-copy send that was refused
             BOOST_ASSERT(op && op->where == operation::state::in_kernel);
             if (op->waits_when_drained && cqe.res >= 0)
                 note_drained(*op, cqe);
-            settle(*op, cqe.res);
+            constexpr unsigned special = IORING_CQE_F_BUFFER | IORING_CQE_F_MORE | IORING_CQE_F_NOTIF;
+            if (op->multishot || cqe.flags & special) [[unlikely]]
+                take_special(*op, cqe);
+            else
+                settle(*op, cqe.res);
         });
 }
 
@@ -303,18 +339,34 @@ void uring_engine::note_drained(const operation& op, const io_uring_cqe& cqe) no
     records_.set_drained(op.descriptor, empty && !op.awaited && ring_->knows_drained());
 }
 
-// The kernel has let go of a record, with this answer: it is finished, or goes again.
-void uring_engine::settle(operation& op, int result) noexcept
+void uring_engine::let_go(operation& op) noexcept
 {
     --in_kernel_;
     background_in_kernel_ -= op.background;
     if (std::exchange(op.cancel_queued, false))
         to_cancel_.erase(op);
+}
+
+// The kernel has let go of a record, with this answer: it is finished, or goes again.
+void uring_engine::settle(operation& op, int result) noexcept
+{
+    let_go(op);
     // Nearly always: it has done what it was asked, and nothing came first.
     if (result >= 0 && !op.awaited && op.code != opcode::poll) [[likely]]
     {
         finish(op, result);
         return;
+    }
+    finish_or_retry(op, result);
+}
+
+void uring_engine::finish_or_retry(operation& op, int result) noexcept
+{
+    // What a zero-copy send is refused by, such as a local socket, a plain one need not be.
+    if (result == -EOPNOTSUPP && (op.code == opcode::send_zero_copy || op.code == opcode::send_message_zero_copy))
+    {
+        op.code = op.code == opcode::send_zero_copy ? opcode::send : opcode::send_message;
+        return enqueue(op);
     }
     if (detail::is_final(op, result))
     {
@@ -356,7 +408,15 @@ void uring_engine::try_sends_on(int descriptor) noexcept
                          {
                              if (!more || op.way != direction::out || op.cancel_requested)
                                  return;
-                             more = op.where == operation::state::queued && !op.awaited && try_perform(op);
+                             if (op.where != operation::state::queued || op.awaited)
+                             {
+                                 more = false;
+                                 return;
+                             }
+                             const opcode asked = op.code;
+                             op.code = copying(asked);
+                             more = try_perform(op);
+                             op.code = asked;
                              if (!more)
                                  return;
                              queued_.erase(op);
@@ -388,6 +448,11 @@ void uring_engine::request_cancel(operation& op) noexcept
     }
     else if (op.where == operation::state::held)
     {
+        finish(op, -ECANCELED);
+    }
+    else if (op.where == operation::state::starved)
+    {
+        end_starvation(op);
         finish(op, -ECANCELED);
     }
     else if (!std::exchange(op.cancel_queued, true))

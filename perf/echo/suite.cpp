@@ -13,6 +13,7 @@ const std::string facade = "fibers, io";
 const std::string fibers = "fibers, use_await";
 const std::string callbacks = "callbacks, zsync::stream";
 const std::string native = "callbacks, native stock sockets";
+const std::string views = "callbacks, views";
 const std::string asio_callbacks = "Asio callbacks";
 const std::string asio_spawn = "asio::spawn";
 
@@ -92,13 +93,86 @@ group echo(unsigned connections, std::uint64_t count, double system_calls)
     return g;
 }
 
+// How much longer the slowest of a thousand waits than the one in the middle: no peer is needed to judge that.
+group fairness(std::uint64_t count)
+{
+    const std::string clients = "connections=2000";
+    group g{.cells = {server(views, "echo_views", engine::native, clients),
+                      server(callbacks, "echo_callbacks_zsync", engine::native, clients),
+                      server(asio_callbacks, "echo_callbacks_asio", engine::epoll, clients)},
+            .rows = {},
+            .count = count,
+            .operation = "request"};
+    for (const auto& [ours, goal] : {std::pair(views, 6.0), std::pair(callbacks, 12.0)})
+        g.rows.push_back({.name = "2000 connections, " + ours,
+                          .unit = "p99.9 over p50 of the latency",
+                          .metric = "p999_over_p50",
+                          .zsync = ours,
+                          .peer = asio_callbacks,
+                          .goal = goal,
+                          .by = judged::number});
+    g.rows.push_back(timed_row("2000 connections, ", views, asio_callbacks, 0.95));
+    return g;
+}
+
+group accept_and_close(std::uint64_t count)
+{
+    const std::vector<std::string> load = {"connections=64", "churn=1", "warm_up=2000"};
+    const std::string ours = "accept_many";
+    return {.cells = {{.name = ours,
+                       .program = "accept_close_zsync",
+                       .arguments = {"warm_up=2000"},
+                       .does = engine::native,
+                       .load = load},
+                      {.name = "async_accept, Asio",
+                       .program = "accept_close_asio",
+                       .arguments = {"warm_up=2000"},
+                       .does = engine::epoll,
+                       .load = load}},
+            .rows = {{.name = "accept and close",
+                      .unit = "connections/s",
+                      .metric = "per_second",
+                      .more_is_better = true,
+                      .zsync = ours,
+                      .peer = "async_accept, Asio",
+                      .goal = 1.1},
+                     {.name = "accept and close",
+                      .unit = "ns of server CPU a connection",
+                      .metric = "cpu_ns",
+                      .zsync = ours,
+                      .peer = "async_accept, Asio"}},
+            .count = count,
+            .operation = "connection"};
+}
+
+group datagrams(std::uint64_t count)
+{
+    const std::string asio = "async_send_to, Asio";
+    group g{.cells = {{.name = "batches", .program = "udp_zsync", .arguments = {"mode=batch"}},
+                      {.name = "segments", .program = "udp_zsync", .arguments = {"mode=gso"}},
+                      {.name = asio, .program = "udp_asio", .arguments = {}}},
+            .rows = {},
+            .count = count,
+            .operation = "datagram"};
+    for (const auto& [ours, goal] : {std::pair("batches", 1.1), std::pair("segments", 2.0)})
+        g.rows.push_back({.name = std::string("UDP, ") + ours,
+                          .unit = "datagrams/s",
+                          .metric = "per_second",
+                          .more_is_better = true,
+                          .zsync = ours,
+                          .peer = asio,
+                          .goal = goal});
+    return g;
+}
+
 } // namespace
 
 suite echo_suite()
 {
     return {.name = "echo",
             .description = "TCP echo servers in one thread: fibers and callbacks, ours and Asio's",
-            .groups = {echo(64, 40'000, 0.1), echo(1, 5'000, 2.0)}};
+            .groups = {echo(64, 40'000, 0.1), echo(1, 5'000, 2.0), fairness(200'000), accept_and_close(20'000),
+                       datagrams(200'000)}};
 }
 
 } // namespace perf

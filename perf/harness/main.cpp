@@ -112,10 +112,10 @@ bool run(const perf::suite& s, const command_line& line)
 int main(int argc, char** argv)
 try
 {
-    const std::vector<perf::suite> known = {perf::alloc_suite(),  perf::drop_in_suite(), perf::echo_suite(),
-                                            perf::facade_suite(), perf::idle_suite(),    perf::pingpong_suite(),
-                                            perf::post_suite(),   perf::spawn_suite(),   perf::switch_suite(),
-                                            perf::sync_suite(),   perf::timer_suite(),   perf::unwind_suite()};
+    const std::vector<perf::suite> known = {
+        perf::alloc_suite(),    perf::drop_in_suite(), perf::echo_suite(),  perf::facade_suite(), perf::idle_suite(),
+        perf::pingpong_suite(), perf::post_suite(),    perf::spawn_suite(), perf::stream_suite(), perf::switch_suite(),
+        perf::sync_suite(),     perf::timer_suite(),   perf::unwind_suite()};
     const command_line line = parse(argc, argv);
     if (line.help || line.list)
     {

@@ -84,6 +84,7 @@ suite idle_suite();
 suite pingpong_suite();
 suite post_suite();
 suite spawn_suite();
+suite stream_suite();
 suite switch_suite();
 suite sync_suite();
 suite timer_suite();

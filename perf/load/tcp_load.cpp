@@ -44,6 +44,54 @@ int connect_to(std::uint16_t port)
     return fd;
 }
 
+/// Connects, waits until the server closes, and connects again, `connections` at a time.
+class churn
+{
+public:
+    churn(std::uint16_t port, std::size_t connections)
+        : port_(port), connections_(connections), epoll_(check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1"))
+    {
+    }
+
+    churn(const churn&) = delete;
+    churn& operator=(const churn&) = delete;
+    ~churn() { close(epoll_); }
+
+    void run(std::uint64_t count)
+    {
+        std::uint64_t begun = 0;
+        const auto begin = [&]
+        {
+            const int fd = connect_to(port_);
+            // Reset by our close: no port is kept from being used again.
+            const linger now{1, 0};
+            check(setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now), "SO_LINGER");
+            epoll_event event{.events = EPOLLIN, .data = {.fd = fd}};
+            check(epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event), "epoll_ctl");
+            ++begun;
+        };
+        while (begun < std::min<std::uint64_t>(count, connections_))
+            begin();
+        std::array<epoll_event, 256> events;
+        for (std::uint64_t ended = 0; ended != count;)
+        {
+            const int ready = epoll_wait(epoll_, events.data(), events.size(), -1);
+            for (int i = 0; i < ready; ++i)
+            {
+                close(events[static_cast<std::size_t>(i)].data.fd);
+                ++ended;
+                if (begun != count)
+                    begin();
+            }
+        }
+    }
+
+private:
+    const std::uint16_t port_;
+    const std::size_t connections_;
+    const int epoll_;
+};
+
 class load
 {
 public:
@@ -181,6 +229,23 @@ void measure(const perf::cell_arguments& arguments)
     if (clock_getcpuclockid(static_cast<pid_t>(arguments.number("pid", 0)), &server_clock) != 0)
         throw std::runtime_error("no such server");
 
+    if (arguments.number("churn", 0) != 0)
+    {
+        churn connections(static_cast<std::uint16_t>(arguments.number("port", 0)), arguments.number("connections", 64));
+        connections.run(arguments.number("warm_up", 1'000));
+        const double cpu_start = perf::clock_ns(server_clock);
+        const double start = perf::wall_ns();
+        connections.run(count);
+        const double wall = perf::wall_ns() - start;
+        const double cpu = perf::clock_ns(server_clock) - cpu_start;
+        connections.run(1); // for which the server has waited
+        perf::cell_line()
+            .add("cpu_ns", cpu / static_cast<double>(count))
+            .add("per_second", static_cast<double>(count) * 1e9 / wall)
+            .print();
+        return;
+    }
+
     load clients(static_cast<std::uint16_t>(arguments.number("port", 0)), arguments.number("connections", 64),
                  http ? "GET / HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n"
                       : std::string(arguments.number("bytes", 64), 'x'),
@@ -205,6 +270,7 @@ void measure(const perf::cell_arguments& arguments)
         .add("per_second", requests * 1e9 / wall)
         .add("p50_ns", percentile(clients.latencies, 0.5))
         .add("p99_ns", percentile(clients.latencies, 0.99))
+        .add("p999_over_p50", percentile(clients.latencies, 0.999) / percentile(clients.latencies, 0.5))
         .print();
 }
 

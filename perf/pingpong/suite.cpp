@@ -58,27 +58,30 @@ group timed_receives()
 
 suite pingpong_suite()
 {
-    return {
-        .name = "pingpong",
-        .description = "64 AF_UNIX socket pairs in one thread, a message of 64 bytes bouncing in each",
-        .groups = {{.cells = {callbacks("io_context(1)", "pingpong_asio", engine::epoll, "hint-1"),
-                              callbacks("uring_context(1)", "pingpong_native", engine::native, "hint-1"),
-                              callbacks("uring_context one_thread", "pingpong_native", engine::native, "one-thread"),
-                              {.name = "raw single-shot ring",
-                               .program = "pingpong_raw_ring",
-                               .arguments = {"pairs=64", "bytes=64"}},
-                              callbacks("io_context(HINT_UNSAFE)", "pingpong_asio", engine::epoll, "unsafe"),
-                              callbacks("uring_context", "pingpong_native", engine::native, "default"),
-                              callbacks("io_context", "pingpong_asio", engine::epoll, "default")},
-                    .rows = {cpu_row("callbacks, hint 1", "uring_context(1)", "io_context(1)", 1.12),
-                             cpu_row("callbacks, one_thread", "uring_context one_thread", "raw single-shot ring", 0.9),
-                             cpu_row("callbacks, one_thread", "uring_context one_thread", "io_context(1)"),
-                             cpu_row("callbacks, one_thread", "uring_context one_thread", "io_context(HINT_UNSAFE)"),
-                             cpu_row("callbacks, default constructor", "uring_context", "io_context")},
-                    .count = 400'000,
-                    .operation = "message",
-                    .countable = true},
-                   timed_receives()}};
+    return {.name = "pingpong",
+            .description = "64 AF_UNIX socket pairs in one thread, a message of 64 bytes bouncing in each",
+            .groups = {
+                {.cells = {callbacks("io_context(1)", "pingpong_asio", engine::epoll, "hint-1"),
+                           callbacks("uring_context(1)", "pingpong_native", engine::native, "hint-1"),
+                           callbacks("uring_context one_thread", "pingpong_native", engine::native, "one-thread"),
+                           {.name = "raw single-shot ring",
+                            .program = "pingpong_raw_ring",
+                            .arguments = {"pairs=64", "bytes=64"}},
+                           callbacks("zsync::stream, views", "pingpong_views", engine::native, "one-thread"),
+                           callbacks("io_context(HINT_UNSAFE)", "pingpong_asio", engine::epoll, "unsafe"),
+                           callbacks("uring_context", "pingpong_native", engine::native, "default"),
+                           callbacks("io_context", "pingpong_asio", engine::epoll, "default")},
+                 .rows = {cpu_row("callbacks, hint 1", "uring_context(1)", "io_context(1)", 1.12),
+                          cpu_row("callbacks, one_thread", "uring_context one_thread", "raw single-shot ring", 0.9),
+                          cpu_row("zsync::stream, views, one_thread", "zsync::stream, views", "io_context(1)", 1.25),
+                          cpu_row("zsync::stream, views, one_thread", "zsync::stream, views", "raw single-shot ring"),
+                          cpu_row("callbacks, one_thread", "uring_context one_thread", "io_context(1)"),
+                          cpu_row("callbacks, one_thread", "uring_context one_thread", "io_context(HINT_UNSAFE)"),
+                          cpu_row("callbacks, default constructor", "uring_context", "io_context")},
+                 .count = 400'000,
+                 .operation = "message",
+                 .countable = true},
+                timed_receives()}};
 }
 
 } // namespace perf

@@ -147,6 +147,84 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_destroyed_context_destroys_the_handler, Context,
     BOOST_TEST(alive == 0);
 }
 
+BOOST_AUTO_TEST_CASE_TEMPLATE(one_send_makes_many_datagrams, Context, test::contexts)
+{
+    Context context;
+    zsync::datagram a(context.executor(), any_port);
+    zsync::datagram b(context.executor(), any_port);
+    std::string text;
+    for (int i = 0; i < 10; ++i)
+        text += std::string(100, static_cast<char>('a' + i));
+    text += "rest";
+    reply sent;
+    a.async_send_segments(asio::buffer(text), 100, b.local_endpoint(), sent.handler());
+    BOOST_TEST(context.run());
+    BOOST_TEST(sent.succeeded(), sent);
+    BOOST_TEST(sent.bytes == text.size());
+    std::string received;
+    for (int i = 0; i < 11; ++i)
+    {
+        std::array<char, 256> data;
+        endpoint sender;
+        error_code ec;
+        std::size_t bytes = 0, segment = 1;
+        b.async_receive_segments(asio::buffer(data), sender,
+                                 [&](error_code error, std::size_t n, std::size_t each)
+                                 {
+                                     ec = error;
+                                     bytes = n;
+                                     segment = each;
+                                 });
+        BOOST_TEST(context.run());
+        BOOST_TEST(!ec, ec.message());
+        BOOST_TEST(bytes == (i < 10 ? 100u : 4u));
+        BOOST_TEST(segment == 0u);
+        BOOST_TEST(sender == a.local_endpoint());
+        received.append(data.data(), bytes);
+    }
+    BOOST_TEST(received == text);
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(datagrams_are_put_together_on_request, Context, test::contexts)
+{
+    Context context;
+    zsync::datagram a(context.executor(), any_port);
+    zsync::datagram b(context.executor(), any_port);
+    error_code ec;
+    b.set_receive_coalescing(true, ec);
+    BOOST_REQUIRE(!ec);
+    const std::string text(1050, 'x');
+    reply sent;
+    a.async_send_segments(asio::buffer(text), 100, b.local_endpoint(), sent.handler());
+    std::vector<char> room(65536);
+    endpoint sender;
+    std::size_t bytes = 0, segment = 0;
+    b.async_receive_segments(asio::buffer(room), sender,
+                             [&](error_code error, std::size_t n, std::size_t each)
+                             {
+                                 ec = error;
+                                 bytes = n;
+                                 segment = each;
+                             });
+    BOOST_TEST(context.run());
+    BOOST_TEST(!ec, ec.message());
+    BOOST_TEST(bytes == 1050u);
+    BOOST_TEST(segment == 100u);
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(too_many_segments_are_refused, Context, test::contexts)
+{
+    Context context;
+    zsync::datagram a(context.executor(), any_port);
+    zsync::datagram b(context.executor(), any_port);
+    const std::string text(1000, 'x');
+    reply told;
+    a.async_send_segments(asio::buffer(text), 1, b.local_endpoint(), told.handler());
+    BOOST_TEST(context.run());
+    BOOST_TEST(told.calls == 1);
+    BOOST_TEST(!told.succeeded());
+}
+
 BOOST_AUTO_TEST_CASE_TEMPLATE(multicast_options_take_the_sockets_family, Context, test::contexts)
 {
     Context context;

@@ -16,9 +16,15 @@ inline direction direction_of(const operation& op) noexcept
     {
     case opcode::receive:
     case opcode::receive_message:
+    case opcode::receive_messages:
+    case opcode::receive_many:
+    case opcode::receive_message_many:
         return op.flags & MSG_OOB ? direction::none : direction::in;
     case opcode::send:
     case opcode::send_message:
+    case opcode::send_messages:
+    case opcode::send_zero_copy:
+    case opcode::send_message_zero_copy:
         return direction::out;
     case opcode::read:
     case opcode::readv:
@@ -28,6 +34,7 @@ inline direction direction_of(const operation& op) noexcept
         return op.offset == operation::current_position ? direction::out : direction::none;
     case opcode::nop:
     case opcode::accept:
+    case opcode::accept_many:
     case opcode::connect:
     case opcode::poll:
     case opcode::open:

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/system/error_code.hpp>
+#include <zsync/core/buffer_pool.hpp>
 #include <zsync/core/metrics.hpp>
 #include <zsync/core/operation.hpp>
 
@@ -50,6 +51,13 @@ public:
 
     /// Says whether the operation can be started at all on this kernel. Never blocks.
     virtual bool supports(opcode code) const noexcept = 0;
+
+    /// Makes buffers for the receives with many results (opcode::receive_many) on this engine; they live as long as it.
+    /// Null if it has no such receives. Never blocks. Any thread. @throws std::bad_alloc
+    virtual buffer_pool_ptr make_buffers(const buffer_options&) { return nullptr; }
+
+    /// The buffers of those receives that name no others, made by the first call. Else as make_buffers().
+    virtual buffer_pool_ptr buffers() { return nullptr; }
 
     /// Hands over a record. Never blocks; does not complete inline.
     ///

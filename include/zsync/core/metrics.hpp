@@ -54,9 +54,13 @@ struct metric_fields
     Value completions{};          ///< completion queue entries taken from the ring
     Value cq_overflows{};         ///< times the kernel kept completions back because their queue was full
     Value sq_full{};              ///< times an operation had to wait for a place in the submission queue
-    Value reactor_runs{};         ///< times Asio's own reactor was run as a guest of the engine's loop
-    Value timer_waits{};          ///< waits of stock timers that began in the engine's own timer wheel
-    Value loop_stalls{};          ///< times a handler or fiber held its loop too long: fiber_options::stall_limit
+    Value multishot_results{}; ///< accepted connections and filled buffers that operations with many results have had
+    Value buffers_dry{};       ///< times such a receive had to wait until a view gave its buffer back
+    Value zero_copy_sends{};   ///< zero-copy sends that have completed
+    Value zero_copy_copied{};  ///< of those, the ones that the kernel has copied all the same
+    Value reactor_runs{};      ///< times Asio's own reactor was run as a guest of the engine's loop
+    Value timer_waits{};       ///< waits of stock timers that began in the engine's own timer wheel
+    Value loop_stalls{};       ///< times a handler or fiber held its loop too long: fiber_options::stall_limit
 
     bool operator==(const metric_fields&) const = default;
 };
@@ -79,6 +83,10 @@ constexpr void for_each_metric(F&& f, Sets&... sets)
     f("completions"sv, sets.completions...);
     f("cq_overflows"sv, sets.cq_overflows...);
     f("sq_full"sv, sets.sq_full...);
+    f("multishot_results"sv, sets.multishot_results...);
+    f("buffers_dry"sv, sets.buffers_dry...);
+    f("zero_copy_sends"sv, sets.zero_copy_sends...);
+    f("zero_copy_copied"sv, sets.zero_copy_copied...);
     f("reactor_runs"sv, sets.reactor_runs...);
     f("timer_waits"sv, sets.timer_waits...);
     f("loop_stalls"sv, sets.loop_stalls...);

@@ -10,20 +10,29 @@ namespace zsync
 /// Names what an operation asks of the kernel. Each engine translates it into its own form.
 enum class opcode : std::uint8_t
 {
-    nop,             ///< nothing; completes with 0
-    read,            ///< read(2), or pread(2) at `offset`
-    write,           ///< write(2), or pwrite(2) at `offset`
-    readv,           ///< preadv2(2); `address` is an iovec array of `length` elements
-    writev,          ///< pwritev2(2); likewise
-    receive,         ///< recv(2); `flags` are its MSG_ flags
-    send,            ///< send(2); likewise
-    receive_message, ///< recvmsg(2); `address` is a msghdr
-    send_message,    ///< sendmsg(2); likewise
-    accept,          ///< accept4(2); `flags` are SOCK_ flags, `address` a sockaddr or null
-    connect,         ///< connect(2); `address` is a sockaddr of `length` bytes
-    poll,            ///< waits until one of the poll(2) events in `flags` holds; completes with those that do
-    open,            ///< openat(2) below `descriptor`; `address` is the path, `flags` its O_ flags, `length` the mode
-    sync             ///< fsync(2), or fdatasync(2) if `flags` is not 0
+    nop,              ///< nothing; completes with 0
+    read,             ///< read(2), or pread(2) at `offset`
+    write,            ///< write(2), or pwrite(2) at `offset`
+    readv,            ///< preadv2(2); `address` is an iovec array of `length` elements
+    writev,           ///< pwritev2(2); likewise
+    receive,          ///< recv(2); `flags` are its MSG_ flags
+    send,             ///< send(2); likewise
+    receive_message,  ///< recvmsg(2); `address` is a msghdr
+    send_message,     ///< sendmsg(2); likewise
+    accept,           ///< accept4(2); `flags` are SOCK_ flags, `address` a sockaddr or null
+    connect,          ///< connect(2); `address` is a sockaddr of `length` bytes
+    poll,             ///< waits until one of the poll(2) events in `flags` holds; completes with those that do
+    open,             ///< openat(2) below `descriptor`; `address` is the path, `flags` its O_ flags, `length` the mode
+    sync,             ///< fsync(2), or fdatasync(2) if `flags` is not 0
+    send_messages,    ///< sendmmsg(2); `address` is an array of `length` mmsghdr. Completes with how many
+    receive_messages, ///< recvmmsg(2); likewise: those that are there, at least one
+
+    // Not of every engine: see engine::supports().
+    send_zero_copy, ///< as send, but the kernel sends from the memory itself; completes when it has let go of it
+    send_message_zero_copy, ///< as send_message, likewise
+    accept_many,            ///< as accept, again and again: see multishot_operation. `address` is null
+    receive_many,           ///< as receive, again and again, each time into a buffer of a pool
+    receive_message_many    ///< as receive_message, likewise; `address` is a msghdr that says how much room is for what
 };
 
 /// The way bytes go; see direction_of().
@@ -85,9 +94,10 @@ struct operation
     /// Where a record stands. Only its engine writes it, under the engine's lock.
     enum class state : std::uint8_t
     {
-        idle,   ///< not the engine's
-        held,   ///< waits for an earlier transfer in the same direction on the same descriptor
-        queued, ///< waits to be handed to the kernel
+        idle,    ///< not the engine's
+        held,    ///< waits for an earlier transfer in the same direction on the same descriptor
+        queued,  ///< waits to be handed to the kernel
+        starved, ///< waits for buffers
         in_kernel,
         finished ///< has its result; waits for the next turn
     };
@@ -101,6 +111,7 @@ struct operation
     bool cancel_requested = false;
     bool cancel_queued = false; ///< its cancel request waits to be handed to the kernel
     bool background = false;    ///< the library's own: points to no memory, and may be dropped with its ring
+    bool multishot = false;     ///< it is a multishot_operation
     bool connecting = false;    ///< connect(2) has been issued: what remains is to wait and to ask for SO_ERROR
 };
 

@@ -127,15 +127,18 @@ class stream_transfer
 public:
     static constexpr direction way = Way;
 
-    stream_transfer(const Buffers& buffers, int flags, bool waits_when_drained)
-        : buffers_(buffers), flags_(flags), waits_when_drained_(waits_when_drained)
+    /// `zero_copy_from`: a send of at least so many bytes is one without a copy.
+    stream_transfer(const Buffers& buffers, int flags, bool waits_when_drained,
+                    std::size_t zero_copy_from = most_transfer_bytes + 1)
+        : buffers_(buffers), zero_copy_from_(zero_copy_from), flags_(flags), waits_when_drained_(waits_when_drained)
     {
     }
 
     bool describe(operation& record) noexcept
     {
         bool many = false;
-        wanted_ = kernel_.describe(buffers_, record, many) != 0;
+        const std::size_t bytes = kernel_.describe(buffers_, record, many);
+        wanted_ = bytes != 0;
         if (many)
         {
             message_.msg_iov = static_cast<iovec*>(record.address);
@@ -151,7 +154,10 @@ public:
         }
         else
         {
-            record.code = many ? opcode::send_message : opcode::send;
+            if (bytes >= zero_copy_from_) [[unlikely]]
+                record.code = many ? opcode::send_message_zero_copy : opcode::send_zero_copy;
+            else
+                record.code = many ? opcode::send_message : opcode::send;
             record.flags = static_cast<std::uint32_t>(flags_) | MSG_NOSIGNAL;
         }
         return wanted_;
@@ -168,6 +174,7 @@ public:
 
 private:
     Buffers buffers_;
+    std::size_t zero_copy_from_;
     int flags_;
     bool waits_when_drained_;
     bool wanted_ = false;

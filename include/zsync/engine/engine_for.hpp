@@ -27,6 +27,10 @@ engine& engine_for(boost::asio::execution_context& context);
 /// The same with all that a handle keeps of its context.
 io_place place_of(boost::asio::execution_context& context);
 
+/// Makes buffers for the receives of a context's handles, beside those that the context has: see buffer_view. Null
+/// where its engine does not receive into such. Never blocks. Any thread. @throws std::bad_alloc
+buffer_pool_ptr make_buffers(boost::asio::execution_context& context, const buffer_options& options);
+
 /// Tries the sends and writes that were started on a descriptor and that the kernel has not seen: to be called before
 /// what has to come after them, such as shutdown(2). Does not block, but for a file's storage. Any thread.
 void try_sends(engine& io, int descriptor) noexcept;

@@ -16,6 +16,7 @@ struct engine_request
     std::optional<engine_kind> kind{}; ///< none: io_uring where a ring can be had, else epoll
     unsigned ring_entries = 256;
     std::chrono::microseconds spin_for{0}; ///< see uring_engine_options; epoll does not
+    buffer_options receive_buffers{};
 };
 
 /// An engine, and why it is the one that it is, as a sentence for people.

@@ -35,6 +35,9 @@ struct fiber_options
     /// How long the loop watches the ring, if it has one, before it sleeps in the kernel: see uring_options.
     std::chrono::microseconds spin_for{0};
 
+    /// The buffers that receive_many() of its handles fills, if it has a ring; made when they are first needed.
+    buffer_options receive_buffers{};
+
     /// Threads at most for calls that have no asynchronous form. They start when they are first needed.
     std::size_t max_helper_threads = 4;
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zsync/net/socket.hpp>
+#include <zsync/net/source.hpp>
 #include <zsync/net/stream.hpp>
 
 #include <boost/asio/basic_socket_acceptor.hpp>
@@ -36,7 +37,22 @@ private:
     bool blocking_;
 };
 
+/// A connection that a source has accepted, as a stream.
+struct connection_maker
+{
+    using value_type = stream;
+
+    boost::asio::any_io_executor executor;
+    io_place where;
+
+    std::tuple<boost::system::error_code, stream> operator()(const source_core& core,
+                                                             const source_item& item) const noexcept;
+};
+
 } // namespace detail
+
+/// Connections as they are accepted: see acceptor::accept_many().
+using connection_source = source<detail::connection_maker>;
 
 /// A stream socket that listens, TCP or local. See stream for what holds of every operation; any number of accepts may
 /// be in flight.
@@ -104,6 +120,15 @@ public:
         return start<void(boost::system::error_code, stream)>(std::forward<Token>(token),
                                                               action(executor, place_of(executor)));
     }
+
+    /// Accepts connections by one operation: they are accepted as soon as they come, and handed out one by one, as
+    /// streams on this acceptor's executor. Up to about `limit` wait in the source; more wait in the backlog. Those
+    /// that nobody takes are closed with the source. Errors beside source's: too_many_files_open, with which
+    /// connections go on waiting; the next call tries again. Never blocks. Linux 5.19, with a ring.
+    connection_source accept_many(std::uint32_t limit = 64);
+
+    /// Says whether accept_many() can work. Never blocks.
+    bool supports_accept_many() const noexcept { return is_open() && core()->io().supports(opcode::accept_many); }
 
 private:
     static detail::accept_request action(const executor_type& executor, const io_place& where) noexcept

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <zsync/core/buffer_view.hpp>
+#include <zsync/net/datagram_batch.hpp>
+#include <zsync/net/receive_options.hpp>
 #include <zsync/net/socket.hpp>
+#include <zsync/net/source.hpp>
 
 #include <boost/asio/basic_datagram_socket.hpp>
 #include <boost/asio/buffer.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <tuple>
 #include <utility>
 
@@ -79,7 +84,104 @@ private:
     [[no_unique_address]] kernel_buffers<Buffers> kernel_;
 };
 
+/// The same with control data: the length of the datagrams that the kernel is to make, or has put together.
+template <direction Way, class Buffers>
+class segments_transfer
+{
+public:
+    static constexpr direction way = Way;
+
+    segments_transfer(const Buffers& buffers, const endpoint& peer, endpoint* sender, std::uint16_t segment_bytes)
+        : transfer_(buffers, 0, peer, sender), segment_bytes_(segment_bytes)
+    {
+    }
+
+    bool describe(operation& record) noexcept
+    {
+        transfer_.describe(record);
+        auto& message = *static_cast<msghdr*>(record.address);
+        if constexpr (Way == direction::in)
+        {
+            message.msg_control = control_;
+            message.msg_controllen = sizeof control_;
+        }
+        else
+            request_segments(message, control_, segment_bytes_);
+        return true;
+    }
+
+    auto outcome(const operation& record) noexcept
+    {
+        const auto [ec, bytes] = transfer_.outcome(record);
+        if constexpr (Way == direction::in)
+            return std::tuple(ec, bytes, ec ? 0 : segment_bytes_of(*static_cast<const msghdr*>(record.address)));
+        else
+            return std::tuple(ec, bytes);
+    }
+
+private:
+    datagram_transfer<Way, Buffers> transfer_;
+    std::uint16_t segment_bytes_;
+    alignas(cmsghdr) char control_[CMSG_SPACE(sizeof(int))];
+};
+
+/// sendmmsg(2) or recvmmsg(2), as an Action.
+template <direction Way>
+class batch_transfer
+{
+public:
+    static constexpr direction way = Way;
+    explicit batch_transfer(datagram_batch& batch) noexcept : batch_(&batch) {}
+
+    bool describe(operation& record) noexcept
+    {
+        record.code = Way == direction::in ? opcode::receive_messages : opcode::send_messages;
+        record.address = batch_->headers(Way == direction::in);
+        record.length = static_cast<std::uint32_t>(batch_->size());
+        record.flags = Way == direction::in ? 0 : MSG_NOSIGNAL;
+        return record.length != 0;
+    }
+
+    std::tuple<boost::system::error_code, std::size_t> outcome(const operation& record) noexcept
+    {
+        if (record.result < 0)
+            return {record_error(record), 0};
+        const auto count = static_cast<std::size_t>(record.result);
+        if constexpr (Way == direction::in)
+            batch_->finish_receive(count);
+        return {boost::system::error_code(), count};
+    }
+
+private:
+    datagram_batch* batch_;
+};
+
 } // namespace detail
+
+/// A datagram that a source has received: see datagram::receive_many().
+struct received_datagram
+{
+    buffer_view data;
+    endpoint sender;
+    std::size_t segment_bytes = 0; ///< several were put together, of so many bytes each but for the last; 0: it is one
+    bool truncated = false;        ///< it was longer than its buffer
+};
+
+namespace detail
+{
+
+/// A buffer in which the kernel has left a datagram and what it tells of it.
+struct datagram_maker
+{
+    using value_type = received_datagram;
+
+    std::tuple<boost::system::error_code, received_datagram> operator()(const source_core& core,
+                                                                        const source_item& item) const noexcept;
+};
+
+} // namespace detail
+
+using datagram_source = source<detail::datagram_maker>;
 
 /// A datagram socket, UDP or local. See stream for what holds of every operation; there is no end of the stream, and
 /// datagrams of no bytes are sent and received like others. One datagram takes up to 16 buffers: a longer sequence is
@@ -162,6 +264,65 @@ public:
                                                                                         Token&& token)
     {
         return transfer<direction::in>(buffers, endpoint(), nullptr, std::forward<Token>(token));
+    }
+
+    /// Sends several datagrams by one call: the kernel cuts the data into pieces of `segment_bytes`, the last may be
+    /// shorter; at most 64 and 65507 bytes (UDP_SEGMENT, Linux 4.18). To the connected peer if `peer` is empty. Errors
+    /// beside those of async_send(): invalid_argument or message_size for too many or too long ones. Signature:
+    /// void(error_code, std::size_t bytes).
+    template <class Buffers, boost::asio::completion_token_for<void(boost::system::error_code, std::size_t)> Token>
+    requires boost::asio::is_const_buffer_sequence<Buffers>::value auto
+    async_send_segments(const Buffers& buffers, std::uint16_t segment_bytes, const endpoint& peer, Token&& token)
+    {
+        return start<void(boost::system::error_code, std::size_t)>(
+            std::forward<Token>(token),
+            detail::segments_transfer<direction::out, Buffers>(buffers, peer, nullptr, segment_bytes));
+    }
+
+    /// Lets the kernel put datagrams of one sender together, up to 64 KiB (UDP_GRO, Linux 5.0): to be received by
+    /// async_receive_segments(), by batches or by receive_many(), which tell where one ends. Never blocks.
+    void set_receive_coalescing(bool on);
+    void set_receive_coalescing(bool on, boost::system::error_code& ec) noexcept;
+
+    /// Receives one datagram, or several that were put together: then of `segment_bytes` each, but for the last. Else
+    /// that is 0. Signature: void(error_code, std::size_t bytes, std::size_t segment_bytes). See async_receive_from().
+    template <class Buffers,
+              boost::asio::completion_token_for<void(boost::system::error_code, std::size_t, std::size_t)> Token>
+    requires boost::asio::is_mutable_buffer_sequence<Buffers>::value auto
+    async_receive_segments(const Buffers& buffers, endpoint& sender, Token&& token)
+    {
+        return start<void(boost::system::error_code, std::size_t, std::size_t)>(
+            std::forward<Token>(token),
+            detail::segments_transfer<direction::in, Buffers>(buffers, endpoint(), &sender, 0));
+    }
+
+    /// Sends what is in the batch, by one system call, as much as there is room for: at least one, if there is one.
+    /// Signature: void(error_code, std::size_t datagrams). An error is that of the first one.
+    template <boost::asio::completion_token_for<void(boost::system::error_code, std::size_t)> Token>
+    auto async_send_batch(datagram_batch& batch, Token&& token)
+    {
+        return start<void(boost::system::error_code, std::size_t)>(std::forward<Token>(token),
+                                                                   detail::batch_transfer<direction::out>(batch));
+    }
+
+    /// Receives the datagrams that are there, by one system call; waits for one. Signature: void(error_code,
+    /// std::size_t datagrams).
+    template <boost::asio::completion_token_for<void(boost::system::error_code, std::size_t)> Token>
+    auto async_receive_batch(datagram_batch& batch, Token&& token)
+    {
+        return start<void(boost::system::error_code, std::size_t)>(std::forward<Token>(token),
+                                                                   detail::batch_transfer<direction::in>(batch));
+    }
+
+    /// Receives by one operation, into buffers of a pool: as stream::receive_many(). Of each buffer, 168 bytes are for
+    /// the sender and what the kernel tells; a longer datagram than what remains is cut. There is no end.
+    /// @throws std::bad_alloc
+    datagram_source receive_many(const receive_options& options = {});
+
+    /// Says whether receive_many() can work. Never blocks.
+    bool supports_receive_many() const noexcept
+    {
+        return is_open() && core()->io().supports(opcode::receive_message_many);
     }
 
 private:

@@ -1,16 +1,43 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <zsync/core/buffer_view.hpp>
+#include <zsync/net/receive_options.hpp>
 #include <zsync/net/socket.hpp>
+#include <zsync/net/source.hpp>
 
 #include <boost/asio/basic_stream_socket.hpp>
 #include <boost/asio/buffer.hpp>
 
 #include <cstddef>
+#include <tuple>
 #include <utility>
 
 namespace zsync
 {
+
+namespace detail
+{
+
+/// A buffer that a source has filled.
+struct view_maker
+{
+    using value_type = buffer_view;
+
+    std::tuple<boost::system::error_code, buffer_view> operator()(const source_core& core,
+                                                                  const source_item& item) const noexcept
+    {
+        if (item.result <= 0)
+            return {item_error(item), buffer_view()};
+        return {boost::system::error_code(), buffer_view(core.pool(), item.buffer, core.pool()->data(item.buffer),
+                                                         static_cast<std::size_t>(item.result))};
+    }
+};
+
+} // namespace detail
+
+/// Bytes as they arrive, in buffers of their own: see stream::receive_many().
+using view_source = source<detail::view_maker>;
 
 /// A connected stream socket, TCP or local, on any context. Models Asio's AsyncReadStream and AsyncWriteStream, so that
 /// asio::async_read, async_write and async_read_until, and Beast, take it.
@@ -106,12 +133,32 @@ public:
                                                                                    message_flags flags, Token&& token)
     {
         return start<void(boost::system::error_code, std::size_t)>(
-            std::forward<Token>(token), detail::stream_transfer<direction::out, Buffers>(buffers, flags, false));
+            std::forward<Token>(token),
+            detail::stream_transfer<direction::out, Buffers>(buffers, flags, false, zero_copy_from_));
     }
+
+    /// Makes each later send of at least so many bytes one that the kernel does not copy: it sends from the buffers
+    /// themselves, and the send completes when they may be used again, which over a network is when the peer has
+    /// acknowledged them. For large sends, and peers that answer: who destroys a context, leaves the run function of
+    /// one for one thread, or forks, waits for that as well (TCP_USER_TIMEOUT bounds it). Loopback copies all the same
+    /// (metrics::zero_copy_copied). Does nothing, and returns operation_not_supported, for local sockets and without a
+    /// ring of Linux 6.1. Never blocks.
+    boost::system::error_code zero_copy_from(std::size_t bytes) noexcept;
+
+    /// Receives by one operation, into buffers of a pool: a connection that is idle holds none, and data is handed out
+    /// in the buffer in which it arrived. The source is the one reader while it receives: another read then fails with
+    /// already_started. When the pool runs dry, data waits in the socket until a view is destroyed. Never blocks. Linux
+    /// 6.0, with a ring. @throws std::bad_alloc
+    view_source receive_many(const receive_options& options = {});
+
+    /// Says whether receive_many() can work. Never blocks.
+    bool supports_receive_many() const noexcept { return is_open() && core()->io().supports(opcode::receive_many); }
 
 private:
     void take_over(int descriptor);
     void check_family(int wanted) const;
+
+    std::size_t zero_copy_from_ = detail::most_transfer_bytes + 1; // never
 };
 
 /// Makes two local streams that are connected to each other. @throws boost::system::system_error

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <zsync/core/buffer_pool.hpp>
+
 #include <chrono>
 
 namespace zsync
@@ -16,6 +18,9 @@ struct uring_options
     /// Entries of the submission queue; the kernel rounds up to a power of two and clamps. The completion queue has
     /// four times as many. More operations than that may be in flight: the rest waits in memory.
     unsigned ring_entries = 256;
+
+    /// The buffers that receive_many() of its handles fills; made when they are first needed.
+    buffer_options receive_buffers{};
 
     /// Promises that one thread at a time runs the context and, while operations are in flight, always the same one.
     /// Implies a hint of 1. Gives the fastest ring (SINGLE_ISSUER and DEFER_TASKRUN, Linux 6.1). The promise is about

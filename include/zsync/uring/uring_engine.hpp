@@ -4,11 +4,13 @@
 #include <zsync/core/engine.hpp>
 #include <zsync/core/in_flight.hpp>
 #include <zsync/core/light_mutex.hpp>
+#include <zsync/core/multishot.hpp>
 
 #include <atomic>
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <vector>
 
 struct io_uring_cqe;
 
@@ -17,6 +19,7 @@ namespace zsync
 
 namespace detail
 {
+class provided_buffers;
 class ring;
 enum class ring_mode : int;
 } // namespace detail
@@ -45,6 +48,9 @@ struct uring_engine_options
 
     /// How long a turn that has to wait watches the completion queue before it sleeps in the kernel.
     std::chrono::microseconds spin_for{0};
+
+    /// The buffers that buffers() makes.
+    buffer_options buffers{};
 };
 
 /// Performs operations through one io_uring.
@@ -66,6 +72,8 @@ public:
 
     engine_kind kind() const noexcept override { return engine_kind::uring; }
     bool supports(opcode code) const noexcept override;
+    buffer_pool_ptr make_buffers(const buffer_options& options) override;
+    buffer_pool_ptr buffers() override;
     void start(operation& op, operation_id* id = nullptr) override;
     void cancel(operation_id id) noexcept override;
     void cancel_descriptor(int descriptor) noexcept override;
@@ -152,10 +160,21 @@ private:
     void request_cancel(operation& op) noexcept;
     void enter_kernel(operation& op) noexcept;
     void note_drained(const operation& op, const io_uring_cqe& cqe) noexcept;
+    void take_special(operation& op, const io_uring_cqe& cqe) noexcept;
+    void take_one_of_many(multishot_operation& op, const io_uring_cqe& cqe) noexcept;
+    void let_go(operation& op) noexcept;
     void settle(operation& op, int result) noexcept;
+    void finish_or_retry(operation& op, int result) noexcept;
     void finish(operation& op, int result) noexcept;
     void hand_over_cancels(lock& held) noexcept;
     void take_back_all() noexcept;
+    buffer_pool_ptr make_buffers_locked(const buffer_options& options);
+    detail::provided_buffers* buffers_of(const multishot_operation& op) noexcept;
+    bool ready_to_receive(operation& op) noexcept;
+    void refill() noexcept;
+    void starve(multishot_operation& op) noexcept;
+    void end_starvation(operation& op) noexcept;
+    static void deliver_news(news_list& news, void* sink) noexcept;
 
     // Closes the race between a turn about to sleep and wake(): whoever exchanges last sees the other.
     enum class sleep_state : int
@@ -183,8 +202,14 @@ private:
     queue queued_;    // to be handed to the kernel
     queue to_cancel_; // in the kernel, to be cancelled there
     queue finished_;  // to be delivered by the next turn
+    news_list news_;  // likewise
     std::size_t in_kernel_ = 0;
     std::size_t background_in_kernel_ = 0;
+
+    const buffer_options buffer_options_;
+    unsigned last_operation_ = 0;                                     // that the kernel knows
+    std::vector<std::unique_ptr<detail::provided_buffers>> provided_; // by group
+    buffer_pool_ptr default_buffers_;
 
     int wake_descriptor_ = -1; // an eventfd
     wake_operation wake_poll_; // a poll, not a read: the kernel then holds no memory of ours

@@ -70,6 +70,8 @@ inline constexpr unsigned op_listen = 57;           ///< Available since kernel 
 
 // io_uring_sqe::ioprio of receive, send and accept; io_uring_cqe::flags; buffer rings.
 inline constexpr std::uint16_t recvsend_bundle = 1u << 4;   ///< Available since kernel 6.10.
+inline constexpr std::uint16_t send_report_usage = 1u << 3; ///< Available since kernel 6.2: say whether it was copied.
+inline constexpr unsigned notification_copied = 1u << 31;   ///< Available since kernel 6.2: that answer.
 inline constexpr std::uint16_t accept_dontwait = 1u << 1;   ///< Available since kernel 6.10.
 inline constexpr std::uint16_t accept_poll_first = 1u << 2; ///< Available since kernel 6.10.
 inline constexpr unsigned cqe_buffer_more = 1u << 4;        ///< Available since kernel 6.12: the buffer is not used up.

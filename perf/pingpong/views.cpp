@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: BSL-1.0
+
+// The same bouncing messages on zsync's own stream: received by receive_many(), into provided buffers, and sent back
+// from where they arrived.
+
+#include "harness/context.hpp"
+
+#include <zsync/net/stream.hpp>
+
+#include <boost/asio/buffer.hpp>
+
+#include <deque>
+#include <optional>
+
+namespace
+{
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+
+class progress
+{
+public:
+    progress(perf::context& ctx, std::uint64_t warm_up, std::uint64_t count)
+        : ctx_(ctx), remaining_(warm_up + count), count_(count)
+    {
+    }
+
+    void message_received()
+    {
+        if (--remaining_ == count_)
+        {
+            cpu_ = perf::cpu_ns();
+            wall_ = perf::wall_ns();
+        }
+        else if (remaining_ == 0)
+        {
+            cpu_ = perf::cpu_ns() - cpu_;
+            wall_ = perf::wall_ns() - wall_;
+            ctx_.stop();
+        }
+    }
+
+    double cpu() const { return cpu_ / static_cast<double>(count_); }
+    double wall() const { return wall_ / static_cast<double>(count_); }
+
+private:
+    perf::context& ctx_;
+    std::uint64_t remaining_;
+    std::uint64_t count_;
+    double cpu_ = 0;
+    double wall_ = 0;
+};
+
+class endpoint
+{
+public:
+    endpoint(zsync::stream socket, progress& p, std::size_t bytes)
+        : socket_(std::move(socket)), source_(socket_.receive_many()), progress_(p), first_(bytes, 'x')
+    {
+    }
+
+    void receive()
+    {
+        source_.async_next(
+            [this](error_code ec, zsync::buffer_view view)
+            {
+                if (ec || view.size() != first_.size())
+                    throw std::runtime_error("a message was cut");
+                progress_.message_received();
+                answer_ = std::move(view);
+                send(answer_);
+            });
+    }
+
+    void begin() { send(asio::buffer(first_)); }
+
+private:
+    void send(asio::const_buffer message)
+    {
+        socket_.async_write_some(message,
+                                 [this](error_code ec, std::size_t n)
+                                 {
+                                     if (ec || n != first_.size())
+                                         throw std::runtime_error("a message was cut");
+                                     answer_.reset();
+                                     receive();
+                                 });
+    }
+
+    zsync::stream socket_;
+    zsync::view_source source_;
+    progress& progress_;
+    std::string first_;
+    zsync::buffer_view answer_;
+};
+
+void measure(const perf::cell_arguments& arguments)
+{
+    const auto ctx = perf::make_context(arguments.text("mode", "default"));
+    progress p(*ctx, arguments.number("warm_up", 10'000), arguments.number("count", 10'000));
+    std::deque<endpoint> endpoints;
+    const std::uint64_t bytes = arguments.number("bytes", 64);
+    for (std::uint64_t i = 0; i != arguments.number("pairs", 64); ++i)
+    {
+        auto [a, b] = zsync::make_stream_pair(ctx->get_executor());
+        endpoints.emplace_back(std::move(a), p, bytes).begin();
+        endpoints.emplace_back(std::move(b), p, bytes).receive();
+    }
+    ctx->run();
+
+    perf::cell_line line;
+    line.add("cpu_ns", p.cpu()).add("wall_ns", p.wall()).add("engine", "uring");
+    const zsync::metrics counted = ctx->counters();
+    line.add("native_operations", static_cast<double>(counted.operations_completed + counted.multishot_results));
+    line.print();
+}
+
+} // namespace
+
+int main(int argc, char** argv)
+{
+    return perf::cell_main(argc, argv, measure);
+}
