@@ -91,7 +91,7 @@ bool fiber_loop::waits_for_others_here(const fiber& one) const noexcept
 // of its list: so it is the first to be asked next time, and thousands are not asked at every turn.
 bool fiber_loop::nothing_else_wakes() noexcept
 {
-    if (work_.load(std::memory_order_acquire) != 0 || !guest_->idle() || !inbox_.empty())
+    if (work_.load(std::memory_order_acquire) != work_of_fibers_ || !guest_->idle() || !inbox_.empty())
         return false;
     for (fiber** const list : {&alive_fibers_, &waiting_})
         for (fiber* each = *list; each; each = each->next)

@@ -62,7 +62,6 @@ public:
     /// Asks a thread, and waits a while: what keeps it may be keeping the signal off, too.
     std::span<void* const> ask(pid_t thread) noexcept
     {
-        thread_ = thread;
         siginfo_t info = {};
         info.si_signo = asking;
         info.si_code = ours;
@@ -104,7 +103,6 @@ private:
     std::array<void*, 64> frames_;
     std::size_t count_ = 0; // before given_ is posted, by the thread asked; then the watch's
     sem_t given_;
-    pid_t thread_ = 0;
     bool pending_ = false;
 };
 

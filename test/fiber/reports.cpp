@@ -186,6 +186,37 @@ BOOST_AUTO_TEST_CASE(fibers_that_wait_for_each_other_are_reported_as_a_deadlock)
     third.join();
 }
 
+BOOST_AUTO_TEST_CASE(spawned_fibers_that_wait_for_each_other_are_reported_too)
+{
+    // The work of their handlers is nobody's who could wake them.
+    reported all;
+    zsync::fiber_context* running = nullptr;
+    zsync::fiber_context ctx({.report =
+                                  [&](std::string_view lines)
+                              {
+                                  all.sink()(lines);
+                                  running->stop();
+                              },
+                              .deadlock_after = 1ms});
+    running = &ctx;
+    zsync::event never;
+    bool told = false;
+    zsync::spawn(
+        ctx, [&] { never.wait(); }, asio::detached);
+    zsync::spawn(
+        asio::any_io_executor(ctx.get_executor()), [&] { never.wait(); }, [&](std::exception_ptr) { told = true; });
+    zsync::spawn(
+        asio::make_strand(ctx.get_executor()), [&] { never.wait(); }, asio::detached);
+    ctx.run();
+    BOOST_TEST(all.count() == 1);
+    BOOST_TEST(contains(all.text(), "waits for zsync::event at 0x"), all.text());
+
+    never.set();
+    ctx.restart();
+    ctx.run();
+    BOOST_TEST(told);
+}
+
 BOOST_AUTO_TEST_CASE(what_a_timer_tracked_work_or_a_descriptor_may_wake_is_no_deadlock)
 {
     reported all;

@@ -51,6 +51,10 @@ public:
     void post(work_item& item) noexcept override;
     void work_started() noexcept override { work_.fetch_add(1, std::memory_order_relaxed); }
     void work_finished() noexcept override;
+
+    /// Tells that so much of the work that executors track is a spawned fiber's own: that of its handler, which ends
+    /// when the fiber does, and wakes nobody. On the loop's thread.
+    void note_fiber_work(int change) noexcept { work_of_fibers_ += change; }
     bool may_run_inline() const noexcept override { return running_here() && !guest_->running(); }
 
     /// Bounds of a call of run_until().
@@ -243,6 +247,7 @@ private:
     work_queue ready_;
     work_inbox inbox_;                  // items of other threads, which wake the engine
     std::atomic<long> work_{0};         // what executors track
+    long work_of_fibers_ = 0;           // the part of it that spawned fibers hold
     std::atomic<int> notifying_{0};     // other threads inside post() and work_finished(); the destructor reads it
     std::atomic<bool> stopped_{false};  // written by stop(), from any thread, and where work runs out
     std::atomic<bool> occupied_{false}; // a thread is inside run(), and owns all that follows

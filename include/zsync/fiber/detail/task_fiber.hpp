@@ -126,6 +126,25 @@ handler_work<Handler, Executor> work_of(const Handler& handler, const Executor& 
     return handler_work<Handler, Executor>(boost::asio::get_associated_executor(handler, executor));
 }
 
+/// Says whether such an executor of a handler's counts as work of this loop.
+template <class Executor>
+bool is_work_of(const fiber_loop& owner, const Executor& executor)
+{
+    namespace execution = boost::asio::execution;
+    if constexpr (boost::asio::can_query_v<const Executor&, execution::outstanding_work_t>)
+    {
+        const execution::outstanding_work_t work = boost::asio::query(executor, execution::outstanding_work);
+        if (work != execution::outstanding_work_t(execution::outstanding_work.tracked))
+            return false;
+    }
+    if constexpr (boost::asio::can_query_v<const Executor&, execution::context_t>)
+        return std::addressof(boost::asio::query(executor, execution::context)) == &owner.context();
+    else if constexpr (requires { executor.context(); })
+        return std::addressof(executor.context()) == &owner.context();
+    else
+        return false; // one that belongs to no context
+}
+
 /// A fiber that calls a function and completes a handler with its result. Both live on its stack.
 template <class Function, class Handler, class Executor>
 class task_fiber final : public fiber
@@ -145,6 +164,8 @@ public:
         if constexpr (!std::is_same_v<Executor, loop_executor>)
             schedule = &task_fiber::schedule_slice;
         parts_.request.attach(*this);
+        parts_.noted_work = is_work_of(owner, parts_.work.get_executor());
+        owner.note_fiber_work(parts_.noted_work);
     }
 
     ~task_fiber() {} // run_function() destroys the parts
@@ -157,6 +178,7 @@ private:
         Handler handler;
         handler_work<Handler, Executor> work;
         slot_request_owner request;
+        int noted_work = 0;
     };
 
     void run_function() noexcept
@@ -180,9 +202,13 @@ private:
     {
         struct destroy
         {
-            parts& of;
-            ~destroy() { of.~parts(); }
-        } const at_exit{parts_};
+            task_fiber& of;
+            ~destroy()
+            {
+                of.owner().note_fiber_work(-of.parts_.noted_work);
+                of.parts_.~parts();
+            }
+        } const at_exit{*this};
         result_type result;
         try
         {
