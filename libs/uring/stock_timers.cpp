@@ -28,13 +28,13 @@ stock_timers::time_point wall_now() noexcept
 
 } // namespace
 
-wait_canceller::~wait_canceller()
+stock_wait_canceller::~stock_wait_canceller()
 {
     if (stock_timers* const timers = timers_.load(std::memory_order_acquire))
         timers->forget(*this);
 }
 
-void wait_canceller::operator()(boost::asio::cancellation_type type) noexcept
+void stock_wait_canceller::operator()(boost::asio::cancellation_type type) noexcept
 {
     using boost::asio::cancellation_type;
     if ((type & (cancellation_type::terminal | cancellation_type::partial | cancellation_type::total)) ==
@@ -65,7 +65,7 @@ bool stock_timers::use(clock which)
 }
 
 void stock_timers::start(clock which, stock_timer& timer, time_point deadline, wait_operation& wait,
-                         wait_canceller* named)
+                         stock_wait_canceller* named)
 {
     scheduler_.work_started(); // before the start: another thread may run the handler before this one is back
     lock held(mutex_);
@@ -113,7 +113,7 @@ std::size_t stock_timers::cancel(stock_timer& timer, std::size_t most) noexcept
     return count;
 }
 
-void stock_timers::cancel(wait_canceller& named) noexcept
+void stock_timers::cancel(stock_wait_canceller& named) noexcept
 {
     scheduler_queue aborted;
     lock held(mutex_);
@@ -135,7 +135,7 @@ void stock_timers::cancel(wait_canceller& named) noexcept
     scheduler_.post_deferred_completions(aborted);
 }
 
-void stock_timers::forget(wait_canceller& named) noexcept
+void stock_timers::forget(stock_wait_canceller& named) noexcept
 {
     const lock held(mutex_);
     if (named.timers_.load(std::memory_order_relaxed))
@@ -303,7 +303,7 @@ std::size_t stock_timers::abort(stock_timer& timer, std::size_t most, scheduler_
 // Parts a wait from its canceller, which then has nothing to cancel.
 void stock_timers::release(wait_operation& wait) noexcept
 {
-    if (wait_canceller* const named = std::exchange(wait.canceller_, nullptr))
+    if (stock_wait_canceller* const named = std::exchange(wait.canceller_, nullptr))
         named->timers_.store(nullptr, std::memory_order_release);
 }
 

@@ -344,9 +344,9 @@ public:
 
         BOOST_ASIO_HANDLER_CREATION((this->context(), started, "deadline_timer", &impl, 0, "async_wait"));
 
-        wait_canceller* named = nullptr;
+        stock_wait_canceller* named = nullptr;
         if (slot.is_connected())
-            named = &slot.template emplace<wait_canceller>();
+            named = &slot.template emplace<stock_wait_canceller>();
         timers_->start(which, impl.native.timer, timer_clock<Traits>::deadline(impl.native.expiry), started, named);
         memory.v = memory.p = nullptr;
     }

@@ -22,7 +22,7 @@ namespace zsync::detail
 {
 
 class stock_timers;
-class wait_canceller;
+class stock_wait_canceller;
 
 /// One asynchronous wait of a stock timer, as Asio's scheduler runs it.
 class wait_operation : public scheduler_operation
@@ -38,7 +38,7 @@ protected:
 private:
     friend class stock_timers;
 
-    wait_canceller* canceller_ = nullptr; // null: it has no cancellation slot, or the slot is empty again
+    stock_wait_canceller* canceller_ = nullptr; // null: it has no cancellation slot, or the slot is empty again
 };
 
 /// What a stock timer has in the queue: it is part of the timer object, and waits hang from it.
@@ -62,13 +62,13 @@ private:
 };
 
 /// Cancels one wait when its slot is emitted. Lives in the slot; may outlive the wait, the timer and the context.
-class wait_canceller
+class stock_wait_canceller
 {
 public:
-    wait_canceller() = default;
-    wait_canceller(const wait_canceller&) = delete;
-    wait_canceller& operator=(const wait_canceller&) = delete;
-    ~wait_canceller();
+    stock_wait_canceller() = default;
+    stock_wait_canceller(const stock_wait_canceller&) = delete;
+    stock_wait_canceller& operator=(const stock_wait_canceller&) = delete;
+    ~stock_wait_canceller();
 
     /// Terminal, partial and total all end the wait.
     void operator()(boost::asio::cancellation_type type) noexcept;
@@ -109,7 +109,7 @@ public:
 
     /// Starts a wait, which counts as work of the scheduler until its handler has run. Waits of one timer that are
     /// pending at once have the same deadline. The wheel of the clock must exist.
-    void start(clock which, stock_timer& timer, time_point deadline, wait_operation& wait, wait_canceller* named);
+    void start(clock which, stock_timer& timer, time_point deadline, wait_operation& wait, stock_wait_canceller* named);
 
     /// Cancels the oldest `most` waits of a timer; returns how many there were to cancel.
     std::size_t cancel(stock_timer& timer, std::size_t most) noexcept;
@@ -137,7 +137,7 @@ public:
     void read_clock(clock which, time_point (*now)() noexcept) noexcept { queue_of(which).now = now; }
 
 private:
-    friend class wait_canceller;
+    friend class stock_wait_canceller;
 
     /// Expires no more at once, so that what becomes ready is still in the cache when it runs. Chosen.
     static constexpr std::size_t batch = 256;
@@ -166,8 +166,8 @@ private:
     static void for_each_wait(stock_timer& timer, Visitor visit) noexcept;
     static void drop(stock_timer& timer, scheduler_queue& into) noexcept;
     static std::size_t abort(stock_timer& timer, std::size_t most, scheduler_queue& aborted) noexcept;
-    void cancel(wait_canceller& named) noexcept;
-    void forget(wait_canceller& named) noexcept;
+    void cancel(stock_wait_canceller& named) noexcept;
+    void forget(stock_wait_canceller& named) noexcept;
 
     scheduler& scheduler_;
     engine& engine_;
