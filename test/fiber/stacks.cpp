@@ -4,6 +4,7 @@
 #include <zsync/fiber/fiber_context.hpp>
 #include <zsync/fiber/spawn.hpp>
 #include <zsync/fiber/this_fiber.hpp>
+#include <zsync/sync/event.hpp>
 
 #include <boost/asio.hpp>
 #include <boost/test/unit_test.hpp>
@@ -91,12 +92,14 @@ BOOST_AUTO_TEST_CASE(memory_is_released_when_asked_for)
 {
     constexpr std::size_t count = 50;
     fiber_context ctx;
+    zsync::event all_wait;
     for (std::size_t index = 0; index < count; ++index)
     {
         zsync::spawn(
-            ctx, [] { this_fiber::sleep_for(1ms); }, asio::detached);
-        asio::post(ctx, [] { this_fiber::sleep_for(1ms); });
+            ctx, [&] { all_wait.wait(); }, asio::detached);
+        asio::post(ctx, [&] { all_wait.wait(); });
     }
+    asio::post(ctx, [&] { all_wait.set(); });
     run(ctx);
     BOOST_TEST(ctx.stacks().fibers.warm == count);
     BOOST_TEST(ctx.stacks().functions.alive == count + 1);
