@@ -6,16 +6,19 @@
 #include <boost/asio/post.hpp>
 
 #include <iostream>
+#include <string_view>
 
-bool open_elsewhere(boost::asio::io_context& ctx);
+bool make_elsewhere(boost::asio::io_context& ctx, std::string_view kind);
 
-int main()
+/// The argument is the kind of object that the other part is to make; without one, that is a TCP socket.
+int main(int argc, char** argv)
 {
     zsync::uring_context ctx;
     boost::asio::ip::tcp::socket here(ctx, boost::asio::ip::tcp::v4());
-    if (!here.is_open() || !open_elsewhere(ctx))
+    if (!here.is_open() || !make_elsewhere(ctx, argc > 1 ? argv[1] : "tcp"))
         return 1;
     here.async_wait(boost::asio::socket_base::wait_write, [](boost::system::error_code) {});
     ctx.run();
-    std::cout << "all parts of this program agree\n";
+    std::cout << "all parts of this program agree"
+              << (ctx.engine() == zsync::engine_kind::uring ? "\n" : ", without a ring\n");
 }
