@@ -61,6 +61,15 @@ descriptor_ptr descriptor_core::make(const io_place& where, int descriptor, desc
     return made;
 }
 
+descriptor_ptr descriptor_core::make_direct(const io_place& where, std::uint32_t place, descriptor_kind kind) noexcept
+{
+    const int name = direct_name(place);
+    auto* const core = new (std::nothrow) descriptor_core(where, name, kind, descriptor_origin::opened);
+    if (!core)
+        where.io->detach_descriptor(name);
+    return descriptor_ptr(core);
+}
+
 descriptor_core::~descriptor_core()
 {
     close();
@@ -81,7 +90,7 @@ int descriptor_core::detach() noexcept
 boost::system::error_code descriptor_core::close() noexcept
 {
     const int descriptor = detach();
-    // After EINTR, too, Linux has closed it.
+    // After EINTR, too, Linux has closed it. The engine has closed what has no number.
     if (descriptor < 0 || origin_ == descriptor_origin::borrowed || ::close(descriptor) == 0 || errno == EINTR)
         return {};
     return from_errno(errno);

@@ -128,6 +128,9 @@ int call(const operation& op, int flags = 0) noexcept
     case opcode::accept_many:
     case opcode::receive_many:
     case opcode::receive_message_many:
+    case opcode::accept_direct:
+    case opcode::shutdown:
+    case opcode::install:
         return -EOPNOTSUPP; // no single call does this
     }
     return result < 0 ? -errno : static_cast<int>(result);
@@ -348,6 +351,9 @@ std::uint32_t awaited_events(const operation& op) noexcept
     case opcode::accept_many:
     case opcode::receive_many:
     case opcode::receive_message_many:
+    case opcode::accept_direct:
+    case opcode::shutdown:
+    case opcode::install:
         break;
     }
     return 0;
@@ -420,6 +426,9 @@ bool attempt(operation& op, bool known_pollable) noexcept
     case opcode::accept_many:
     case opcode::receive_many:
     case opcode::receive_message_many:
+    case opcode::accept_direct:
+    case opcode::shutdown:
+    case opcode::install:
         break;
     }
     return finish(op, call_through_signals(op));

@@ -21,11 +21,13 @@ made_engine make_engine(const engine_request& request)
     {
         try
         {
-            auto ring = std::make_unique<uring_engine>(uring_engine_options{.entries = request.ring_entries,
-                                                                            .one_runner = true,
-                                                                            .one_owner = true,
-                                                                            .spin_for = request.spin_for,
-                                                                            .buffers = request.receive_buffers});
+            auto ring =
+                std::make_unique<uring_engine>(uring_engine_options{.entries = request.ring_entries,
+                                                                    .one_runner = true,
+                                                                    .one_owner = true,
+                                                                    .spin_for = request.spin_for,
+                                                                    .buffers = request.receive_buffers,
+                                                                    .direct_descriptors = request.direct_descriptors});
             return {std::move(ring), request.kind ? why : "a ring could be set up"};
         }
         catch (const boost::system::system_error& failure)

@@ -55,7 +55,8 @@ fiber_loop::fiber_loop(boost::asio::execution_context& context, const fiber_opti
     made_engine made = make_engine({.kind = options.engine,
                                     .ring_entries = options.ring_entries,
                                     .spin_for = options.spin_for,
-                                    .receive_buffers = options.receive_buffers});
+                                    .receive_buffers = options.receive_buffers,
+                                    .direct_descriptors = options.direct_descriptors});
     engine_ = std::move(made.engine);
     why_ = std::move(made.why);
     // From the start: objects on this context may be made by any thread, while this one sleeps.

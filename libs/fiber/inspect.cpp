@@ -48,6 +48,7 @@ const char* name_of(opcode code) noexcept
     case opcode::send_message:
         return "send_message";
     case opcode::accept:
+    case opcode::accept_direct:
         return "accept";
     case opcode::connect:
         return "connect";
@@ -57,6 +58,8 @@ const char* name_of(opcode code) noexcept
         return "open";
     case opcode::sync:
         return "sync";
+    case opcode::shutdown:
+        return "shutdown";
     default:
         return "an operation";
     }

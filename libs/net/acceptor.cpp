@@ -29,6 +29,50 @@ std::tuple<boost::system::error_code, stream> detail::accept_request::outcome(co
     return {ec, stream(executor_, std::move(core))};
 }
 
+bool detail::accept_direct_request::describe(operation& record) noexcept
+{
+    engine& io = listener_->io();
+    place_ = io.take_place();
+    record.code = place_ < 0 ? opcode::accept : opcode::accept_direct;
+    if (place_ >= 0)
+        record.offset = static_cast<std::uint64_t>(place_);
+    record.flags =
+        static_cast<std::uint32_t>(io.kind() == engine_kind::blocking ? SOCK_CLOEXEC : SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (peer_)
+    {
+        *peer_->size_address() = static_cast<socklen_t>(endpoint::capacity());
+        record.address = peer_->data();
+        record.address_length = peer_->size_address();
+    }
+    return true;
+}
+
+std::tuple<boost::system::error_code, direct_stream>
+detail::accept_direct_request::outcome(const operation& record) const noexcept
+{
+    if (record.result < 0)
+    {
+        if (place_ >= 0)
+            listener_->io().give_back_place(place_);
+        return {record_error(record), direct_stream(executor_)};
+    }
+    boost::system::error_code ec;
+    descriptor_ptr core;
+    if (place_ < 0)
+    {
+        core = descriptor_core::make(listener_->where(), record.result, descriptor_origin::opened, ec);
+        if (ec)
+            ::close(record.result);
+    }
+    else
+    {
+        core = descriptor_core::make_direct(listener_->where(), static_cast<std::uint32_t>(place_), listener_->kind());
+        if (!core)
+            ec = boost::asio::error::no_memory;
+    }
+    return {ec, direct_stream(executor_, std::move(core))};
+}
+
 std::tuple<boost::system::error_code, stream>
 detail::connection_maker::operator()(const source_core&, const source_item& item) const noexcept
 {

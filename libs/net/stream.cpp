@@ -47,16 +47,17 @@ boost::system::error_code stream::zero_copy_from(std::size_t bytes) noexcept
     return {};
 }
 
-view_source stream::receive_many(const receive_options& options)
+view_source detail::make_view_source(const boost::asio::any_io_executor& executor, const descriptor_ptr& core,
+                                     const receive_options& options)
 {
     buffer_pool_ptr pool;
-    int refused = !is_open() ? EBADF : supports_receive_many() ? 0 : EOPNOTSUPP;
+    const int refused = !core || !core->is_open() ? EBADF : !core->io().supports(opcode::receive_many) ? EOPNOTSUPP : 0;
     if (!refused)
-        pool = options.buffers ? options.buffers : core()->io().buffers();
-    detail::source_core::pointer received(new detail::source_core(
-        core(), std::move(pool), {.code = opcode::receive_many, .limit = options.limit, .bundles = options.bundles},
-        refused));
-    return {get_executor(), std::move(received), {}};
+        pool = options.buffers ? options.buffers : core->io().buffers();
+    source_core::pointer received(
+        new source_core(core, std::move(pool),
+                        {.code = opcode::receive_many, .limit = options.limit, .bundles = options.bundles}, refused));
+    return {executor, std::move(received), {}};
 }
 
 void stream::take_over(int descriptor)

@@ -4,6 +4,7 @@
 #include "ring.hpp"
 
 #include <zsync/core/detail/ring_syscalls.hpp>
+#include <zsync/core/direct_name.hpp>
 #include <zsync/core/multishot.hpp>
 
 #include <cerrno>
@@ -33,6 +34,14 @@ void select_buffers(io_uring_sqe& sqe, const multishot_operation& op, const ring
     sqe.buf_group = op.buffers->group();
     if (op.bundles && op.code == opcode::receive_many && on.knows_bundles())
         sqe.ioprio |= recvsend_bundle;
+}
+
+void name_place(io_uring_sqe& sqe, int descriptor) noexcept
+{
+    if (!is_direct(descriptor))
+        return;
+    sqe.fd = static_cast<int>(direct_place(descriptor));
+    sqe.flags |= IOSQE_FIXED_FILE;
 }
 
 } // namespace
@@ -117,12 +126,25 @@ void prepare(io_uring_sqe& sqe, const operation& op, bool poll_first, const ring
             io_uring_prep_recvmsg_multishot(entry, op.descriptor, static_cast<msghdr*>(op.address), op.flags);
             select_buffers(*entry, static_cast<const multishot_operation&>(op), on);
             break;
+        case opcode::accept_direct:
+            io_uring_prep_accept_direct(entry, op.descriptor, static_cast<sockaddr*>(op.address),
+                                        static_cast<socklen_t*>(op.address_length), flags & ~SOCK_CLOEXEC,
+                                        static_cast<unsigned>(op.offset));
+            break;
+        case opcode::shutdown:
+            io_uring_prep_shutdown(entry, op.descriptor, flags);
+            break;
+        case opcode::install:
+            io_uring_prep_rw(op_fixed_fd_install, entry, op.descriptor, nullptr, 0, 0);
+            break;
         }
         if (op.code == opcode::read || op.code == opcode::write)
             entry->rw_flags = flags;
         if (poll_first && op.code == opcode::receive)
             entry->ioprio |= IORING_RECVSEND_POLL_FIRST;
     }
+    if (op.descriptor < 0) [[unlikely]]
+        name_place(sqe, op.descriptor);
     entry->user_data = to_user_data(op.id);
 }
 
@@ -131,6 +153,13 @@ void prepare_cancel(io_uring_sqe& sqe, operation_id id, bool skip_success) noexc
     io_uring_prep_cancel64(&sqe, to_user_data(id), 0);
     if (skip_success)
         sqe.flags |= IOSQE_CQE_SKIP_SUCCESS;
+    sqe.user_data = no_operation;
+}
+
+void prepare_close(io_uring_sqe& sqe, std::uint32_t place) noexcept
+{
+    io_uring_prep_close_direct(&sqe, place);
+    sqe.flags |= IOSQE_CQE_SKIP_SUCCESS;
     sqe.user_data = no_operation;
 }
 
@@ -171,6 +200,7 @@ std::uint32_t readiness_of(const operation& op) noexcept
         return op.flags & MSG_OOB ? POLLPRI : POLLIN;
     case opcode::accept:
     case opcode::accept_many:
+    case opcode::accept_direct:
         return POLLIN;
     case opcode::send:
     case opcode::send_message:
@@ -191,6 +221,8 @@ std::uint32_t readiness_of(const operation& op) noexcept
     case opcode::poll:
     case opcode::open:
     case opcode::sync:
+    case opcode::shutdown:
+    case opcode::install:
         break;
     }
     return 0;

@@ -34,6 +34,10 @@ void prepare(io_uring_sqe& sqe, const operation& op, bool poll_first, const ring
 /// Fills a submission entry with a request to cancel what was submitted as `id`.
 void prepare_cancel(io_uring_sqe& sqe, operation_id id, bool skip_success) noexcept;
 
+/// Fills a submission entry with a request to close what stands in a place of the ring's table. It completes with no
+/// operation.
+void prepare_close(io_uring_sqe& sqe, std::uint32_t place) noexcept;
+
 /// Says whether a descriptor can be waited for: whether epoll takes it, which is all that knows. Never blocks.
 bool can_be_watched(int descriptor) noexcept;
 

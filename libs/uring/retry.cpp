@@ -3,6 +3,8 @@
 
 #include "prepare.hpp"
 
+#include <zsync/core/direct_name.hpp>
+
 #include <cerrno>
 #include <utility>
 
@@ -37,8 +39,10 @@ int pending_error(int descriptor) noexcept
 }
 
 // The ring takes a wake-up's word, and those for any data speak of urgent data too: poll(2) knows.
-int events_now(int descriptor, std::uint32_t events) noexcept
+int events_now(int descriptor, int told, std::uint32_t events) noexcept
 {
+    if (is_direct(descriptor))
+        return told; // which poll(2) cannot be asked about
     pollfd one{descriptor, static_cast<short>(events), 0};
     return ::poll(&one, 1, 0) < 0 ? 0 : one.revents;
 }
@@ -72,7 +76,7 @@ bool is_final(operation& op, int result) noexcept
     const std::uint32_t polled = op.awaited ? op.awaited : op.code == opcode::poll ? op.flags : 0;
     if (result > 0 && polled & POLLPRI)
     {
-        result = events_now(op.descriptor, polled);
+        result = events_now(op.descriptor, result, polled);
         if (result == 0)
             return false;
     }

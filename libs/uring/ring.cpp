@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <csignal>
 #include <span>
+#include <utility>
 
 #include <unistd.h>
 
@@ -95,6 +96,9 @@ void ring::close() noexcept
 {
     if (!is_here())
         return forget_after_fork();
+    // The kernel closes what is left in the table when it takes the ring down, which is later.
+    if (std::exchange(has_files_, false))
+        detail::io_uring_register(ring_.ring_fd, IORING_UNREGISTER_FILES, nullptr, 0);
     io_uring_queue_exit(&ring_);
     open_ = false;
 }
@@ -132,6 +136,15 @@ int ring::buffers_head(std::uint16_t group) noexcept
     status.group = group;
     const int result = detail::io_uring_register(ring_.ring_fd, register_buffer_ring_status, &status, 1);
     return result < 0 ? result : static_cast<int>(status.head & 0xffff);
+}
+
+int ring::register_files(std::span<const int> files) noexcept
+{
+    // Which it only reads.
+    const int result = detail::io_uring_register(ring_.ring_fd, IORING_REGISTER_FILES, const_cast<int*>(files.data()),
+                                                 static_cast<unsigned>(files.size()));
+    has_files_ = result >= 0;
+    return result;
 }
 
 unsigned ring::publish() noexcept

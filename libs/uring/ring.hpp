@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <chrono>
 #include <optional>
+#include <span>
 
 #include <unistd.h>
 
@@ -62,6 +63,10 @@ public:
 
     /// Returns how many buffers the kernel has taken from such a ring, modulo 65536 (Linux 6.8), or a negated errno.
     int buffers_head(std::uint16_t group) noexcept;
+
+    /// Gives the ring a table of files of its own (5.19, for it to be of use): a descriptor each, or -1 where a place is
+    /// to be free. Returns 0 or a negated errno: EMFILE if it has more places than RLIMIT_NOFILE allows.
+    int register_files(std::span<const int> files) noexcept;
 
     bool is_open() const noexcept { return open_; }
 
@@ -140,6 +145,7 @@ public:
 private:
     io_uring ring_{};
     bool open_ = false;
+    bool has_files_ = false;
     unsigned last_operation_ = 0;
     ::pid_t process_ = 0; // which has it mapped
 };

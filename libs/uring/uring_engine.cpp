@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <zsync/uring/uring_engine.hpp>
 
+#include <zsync/core/detail/ring_syscalls.hpp>
+#include <zsync/core/direct_name.hpp>
 #include <zsync/core/direction.hpp>
 
 #include "prepare.hpp"
@@ -60,6 +62,7 @@ uring_engine::uring_engine(const uring_engine_options& options)
 {
     renew_ring(mode());
     last_operation_ = ring_->last_operation();
+    make_table(options.direct_descriptors);
     wake_descriptor_ = make_wake_descriptor();
     wake_poll_.engine = this;
     wake_poll_.code = opcode::poll;
@@ -93,6 +96,10 @@ bool uring_engine::supports(opcode code) const noexcept
         return last_operation_ >= IORING_OP_SEND_ZC;
     case opcode::send_message_zero_copy:
         return last_operation_ >= IORING_OP_SENDMSG_ZC;
+    case opcode::accept_direct:
+        return places_ != 0;
+    case opcode::install:
+        return last_operation_ >= detail::op_fixed_fd_install;
     default:
         return true;
     }
@@ -190,6 +197,8 @@ void uring_engine::try_sends(int descriptor) noexcept
 
 void uring_engine::detach_descriptor(int descriptor) noexcept
 {
+    if (is_direct(descriptor))
+        return detach_direct(descriptor);
     lock held(mutex_);
     if (ring_->is_here())
         try_sends_on(descriptor);
@@ -291,12 +300,13 @@ int uring_engine::descriptor() const noexcept
 bool uring_engine::needs_turn() const noexcept
 {
     const lock held(mutex_);
-    return !queued_.empty() || !to_cancel_.empty() || !finished_.empty();
+    return !queued_.empty() || !to_cancel_.empty() || !finished_.empty() || !leaving_.empty();
 }
 
 void uring_engine::leave()
 {
     lock held(mutex_);
+    left_ = one_owner_;
     if (one_owner_ && may_enter() && in_kernel_ != background_in_kernel_)
         quiesce();
 }

@@ -4,6 +4,7 @@
 #include <zsync/uring/uring_engine.hpp>
 
 #include <zsync/core/detail/cpu_pause.hpp>
+#include <zsync/core/direct_name.hpp>
 #include <zsync/core/direction.hpp>
 #include <zsync/core/system_call.hpp>
 #include <zsync/core/thread_number.hpp>
@@ -71,6 +72,8 @@ void uring_engine::become_runner(lock& held)
     const std::uint64_t self = this_thread_number();
     if (std::exchange(runner_, self) == self || one_runner_ || !cooperative_ || in_kernel_ == background_in_kernel_)
         return;
+    if (has_direct())
+        return; // which would be lost with this ring
 
     // Without a second ring to be had (no descriptors left) the first one goes on: right, if late at times.
     auto fresh = std::make_unique<detail::ring>();
@@ -93,6 +96,7 @@ void uring_engine::become_runner(lock& held)
 void uring_engine::become_owner()
 {
     const std::uint64_t self = this_thread_number();
+    left_ = false;
     if (enabled_ && runner_ == self)
         return;
     if (enabled_)
@@ -121,6 +125,7 @@ void uring_engine::replace_ring(std::unique_ptr<detail::ring> fresh) noexcept
 {
     take_back_all();
     ring_ = std::move(fresh);
+    give_table();
     for (const auto& buffers : provided_)
         buffers->start_over();
     one_owner_ = ring_->is_single();
@@ -207,7 +212,7 @@ bool uring_engine::fill() noexcept
         detail::prepare(*sqe, *op, op->waits_when_drained && records_.drained(op->descriptor), *ring_);
         enter_kernel(*op);
     }
-    return false;
+    return !leaving_.empty() && fill_closes();
 }
 
 int uring_engine::submit(lock& held) noexcept
@@ -264,7 +269,8 @@ void uring_engine::prompt(lock& held) noexcept
 
 bool uring_engine::nothing_to_deliver() const noexcept
 {
-    return finished_.empty() && news_.empty() && queued_.empty() && !ring_->has_completions() && !stopped_;
+    return finished_.empty() && news_.empty() && queued_.empty() && leaving_.empty() && !ring_->has_completions() &&
+           !stopped_;
 }
 
 // Watches the completion queue instead of sleeping, as long as spin_for and the timeout allow; what is left of the
@@ -362,6 +368,9 @@ void uring_engine::settle(operation& op, int result) noexcept
 
 void uring_engine::finish_or_retry(operation& op, int result) noexcept
 {
+    // What stood in the table has gone with its ring.
+    if ((result == -ENOTSOCK || result == -EBADF) && is_direct(op.descriptor))
+        return finish(op, -ECONNABORTED);
     // What a zero-copy send is refused by, such as a local socket, a plain one need not be.
     if (result == -EOPNOTSUPP && (op.code == opcode::send_zero_copy || op.code == opcode::send_message_zero_copy))
     {

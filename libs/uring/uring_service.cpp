@@ -27,6 +27,7 @@ uring_engine_options engine_options(const uring_options& options)
         .locking = hint_locks_scheduler(hint) && hint_locks_io(hint),
         .spin_for = options.spin_for,
         .buffers = options.receive_buffers,
+        .direct_descriptors = options.direct_descriptors,
     };
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zsync/core/detail/single_threaded.hpp>
+#include <zsync/core/direct_name.hpp>
 #include <zsync/core/engine.hpp>
 #include <zsync/core/loop.hpp>
 
@@ -67,10 +68,14 @@ public:
     static pointer make(const io_place& where, int descriptor, descriptor_origin origin,
                         boost::system::error_code& ec) noexcept;
 
+    /// The same for what an accept has put into a place of the engine's own table. Null if there is no memory; it is
+    /// closed then.
+    static pointer make_direct(const io_place& where, std::uint32_t place, descriptor_kind kind) noexcept;
+
     descriptor_core(const descriptor_core&) = delete;
     descriptor_core& operator=(const descriptor_core&) = delete;
 
-    /// The descriptor; -1 once closed or released.
+    /// The descriptor, or a direct_name(); -1 once closed or released.
     int native() const noexcept { return descriptor_; }
     engine& io() const noexcept { return *where_.io; }
     loop* owner() const noexcept { return where_.owner; }

@@ -39,6 +39,9 @@ inline direction direction_of(const operation& op) noexcept
     case opcode::poll:
     case opcode::open:
     case opcode::sync:
+    case opcode::accept_direct:
+    case opcode::shutdown:
+    case opcode::install:
         break;
     }
     return direction::none;

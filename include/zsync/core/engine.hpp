@@ -79,7 +79,17 @@ public:
 
     /// Ends the use of a descriptor: cancels what is in flight on it and makes sure that no request still names it by
     /// its number, which the next owner may have. To be called before close(2). Does not wait for the completions.
+    /// What a direct_name() names is closed as well, after the sends that were started on it.
     virtual void detach_descriptor(int descriptor) noexcept = 0;
+
+    /// Takes a free place of the ring's own table of files, for opcode::accept_direct, whose `offset` it is to be. What
+    /// the accept has put there is then named by direct_name(), wherever a descriptor is named, until
+    /// detach_descriptor() closes it and gives the place back. Returns -1 if all are taken, or if there is no table.
+    /// Never blocks. Any thread.
+    virtual int take_place() noexcept { return -1; }
+
+    /// Gives back a place where nothing stands. Never blocks. Any thread.
+    virtual void give_back_place(int) noexcept {}
 
     /// Submits what has been started, waits for completions and delivers them in order.
     ///

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <zsync/core/direct_name.hpp>
 #include <zsync/core/operation.hpp>
 
 #include <algorithm>
@@ -18,10 +19,13 @@ class in_flight
 public:
     using descriptor_list = operation_list<&operation::on_descriptor>;
 
+    /// Makes room for what stands in a ring's own table of so many places. @throws std::bad_alloc
+    void add_places(std::size_t count) { direct_.resize(count); }
+
     /// Enters a record and gives it its id. @throws std::bad_alloc, and then nothing has changed.
     void enter(operation& op)
     {
-        entry* const descriptor = op.descriptor >= 0 ? &at(op.descriptor) : nullptr;
+        entry* const descriptor = op.descriptor >= 0 ? &at(op.descriptor) : direct_entry(op.descriptor);
         if (free_ == none)
         {
             slots_.push_back({nullptr, 1, none});
@@ -44,8 +48,8 @@ public:
             place.generation = 1;
         place.next_free = free_;
         free_ = op.id.index;
-        if (op.descriptor >= 0)
-            descriptors_[static_cast<std::size_t>(op.descriptor)].operations.erase(op);
+        if (entry* const descriptor = entry_of(op.descriptor))
+            descriptor->operations.erase(op);
     }
 
     /// Returns the record, or null if the id is stale.
@@ -69,9 +73,9 @@ public:
     template <class Visitor>
     void for_each_on(int descriptor, Visitor visit)
     {
-        if (!knows(descriptor))
+        if (!knows(descriptor) && !direct_entry(descriptor))
             return;
-        operation* op = descriptors_[static_cast<std::size_t>(descriptor)].operations.front();
+        operation* op = entry_of(descriptor)->operations.front();
         while (op)
         {
             operation* const next = descriptor_list::next(*op);
@@ -84,9 +88,10 @@ public:
     /// this one is then to be held until give_way() returns it.
     bool take_way(operation& op) noexcept
     {
-        if (op.way == direction::none || op.descriptor < 0)
+        entry* const descriptor = entry_of(op.descriptor);
+        if (op.way == direction::none || !descriptor)
             return true;
-        operation*& owner = owner_of_way(op);
+        operation*& owner = descriptor->owner_of_way[static_cast<std::size_t>(op.way)];
         if (owner)
             return false;
         owner = &op;
@@ -96,12 +101,13 @@ public:
     /// Gives the way of a record that has left to the oldest that is held for it, and returns that, or null.
     operation* give_way(const operation& op) noexcept
     {
-        if (op.way == direction::none || op.descriptor < 0)
+        entry* const descriptor = entry_of(op.descriptor);
+        if (op.way == direction::none || !descriptor)
             return nullptr;
-        operation*& owner = owner_of_way(op);
+        operation*& owner = descriptor->owner_of_way[static_cast<std::size_t>(op.way)];
         if (owner != &op)
             return nullptr;
-        owner = descriptors_[static_cast<std::size_t>(op.descriptor)].operations.front();
+        owner = descriptor->operations.front();
         while (owner && (owner->where != operation::state::held || owner->way != op.way))
             owner = descriptor_list::next(*owner);
         return owner;
@@ -146,14 +152,13 @@ public:
     /// Says whether the last receive on a descriptor took all there was, so that the next will have to wait.
     bool drained(int descriptor) const noexcept
     {
+        if (descriptor < 0)
+            return direct_entry(descriptor) && direct_entry(descriptor)->drained;
         return knows(descriptor) && descriptors_[static_cast<std::size_t>(descriptor)].drained;
     }
 
     /// Notes it. The descriptor must be one of a record that is, or was, here.
-    void set_drained(int descriptor, bool drained) noexcept
-    {
-        descriptors_[static_cast<std::size_t>(descriptor)].drained = drained;
-    }
+    void set_drained(int descriptor, bool drained) noexcept { entry_of(descriptor)->drained = drained; }
 
     void detach(int descriptor) noexcept
     {
@@ -186,9 +191,21 @@ private:
         return descriptor >= 0 && static_cast<std::size_t>(descriptor) < descriptors_.size();
     }
 
-    operation*& owner_of_way(const operation& op) noexcept
+    // What is named by a direct_name() stands beside; null if there is no such place.
+    entry* direct_entry(int descriptor) noexcept
     {
-        return descriptors_[static_cast<std::size_t>(op.descriptor)].owner_of_way[static_cast<std::size_t>(op.way)];
+        const std::size_t place = is_direct(descriptor) ? direct_place(descriptor) : direct_.size();
+        return place < direct_.size() ? &direct_[place] : nullptr;
+    }
+    const entry* direct_entry(int descriptor) const noexcept
+    {
+        return const_cast<in_flight*>(this)->direct_entry(descriptor);
+    }
+
+    // Of a descriptor that a record that is, or was, here has named.
+    entry* entry_of(int descriptor) noexcept
+    {
+        return descriptor >= 0 ? &descriptors_[static_cast<std::size_t>(descriptor)] : direct_entry(descriptor);
     }
 
     entry& at(int descriptor)
@@ -202,6 +219,7 @@ private:
     std::vector<slot> slots_;
     std::uint32_t free_ = none;
     std::vector<entry> descriptors_;
+    std::vector<entry> direct_;
 };
 
 } // namespace zsync

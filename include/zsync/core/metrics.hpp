@@ -56,6 +56,7 @@ struct metric_fields
     Value sq_full{};              ///< times an operation had to wait for a place in the submission queue
     Value multishot_results{}; ///< accepted connections and filled buffers that operations with many results have had
     Value buffers_dry{};       ///< times such a receive had to wait until a view gave its buffer back
+    Value direct_full{};       ///< accepts that got a descriptor because the table for direct ones was full
     Value zero_copy_sends{};   ///< zero-copy sends that have completed
     Value zero_copy_copied{};  ///< of those, the ones that the kernel has copied all the same
     Value reactor_runs{};      ///< times Asio's own reactor was run as a guest of the engine's loop
@@ -85,6 +86,7 @@ constexpr void for_each_metric(F&& f, Sets&... sets)
     f("sq_full"sv, sets.sq_full...);
     f("multishot_results"sv, sets.multishot_results...);
     f("buffers_dry"sv, sets.buffers_dry...);
+    f("direct_full"sv, sets.direct_full...);
     f("zero_copy_sends"sv, sets.zero_copy_sends...);
     f("zero_copy_copied"sv, sets.zero_copy_copied...);
     f("reactor_runs"sv, sets.reactor_runs...);

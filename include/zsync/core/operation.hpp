@@ -32,7 +32,10 @@ enum class opcode : std::uint8_t
     send_message_zero_copy, ///< as send_message, likewise
     accept_many,            ///< as accept, again and again: see multishot_operation. `address` is null
     receive_many,           ///< as receive, again and again, each time into a buffer of a pool
-    receive_message_many    ///< as receive_message, likewise; `address` is a msghdr that says how much room is for what
+    receive_message_many,   ///< as receive_message, likewise; `address` is a msghdr that says how much room is for what
+    accept_direct,          ///< as accept, into the place `offset` of the ring's own table: see engine::take_place()
+    shutdown,               ///< shutdown(2) of what stands in the table; `flags` says which way
+    install                 ///< completes with a descriptor of the process for what stands in the table
 };
 
 /// The way bytes go; see direction_of().
@@ -79,7 +82,7 @@ struct operation
     static constexpr std::uint64_t current_position = ~std::uint64_t{0};
 
     opcode code = opcode::nop;
-    int descriptor = -1;
+    int descriptor = -1;      ///< a number, or a direct_name()
     void* address = nullptr;  ///< see opcode
     std::uint32_t length = 0; ///< bytes, elements or address bytes: see opcode
     std::uint32_t flags = 0;  ///< see opcode

@@ -17,6 +17,7 @@ struct engine_request
     unsigned ring_entries = 256;
     std::chrono::microseconds spin_for{0}; ///< see uring_engine_options; epoll does not
     buffer_options receive_buffers{};
+    unsigned direct_descriptors = 0; ///< see uring_engine_options; epoll does not
 };
 
 /// An engine, and why it is the one that it is, as a sentence for people.

@@ -38,6 +38,11 @@ struct fiber_options
     /// The buffers that receive_many() of its handles fills, if it has a ring; made when they are first needed.
     buffer_options receive_buffers{};
 
+    /// Places in the ring's own table of files, for the connections that acceptor::async_accept_direct() accepts: see
+    /// direct_stream. At most RLIMIT_NOFILE, and 2^20. 0: no table. Direct streams that are open when another thread
+    /// takes the context over are lost.
+    unsigned direct_descriptors = 0;
+
     /// Threads at most for calls that have no asynchronous form. They start when they are first needed.
     std::size_t max_helper_threads = 4;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <zsync/net/direct_stream.hpp>
 #include <zsync/net/socket.hpp>
 #include <zsync/net/source.hpp>
 #include <zsync/net/stream.hpp>
@@ -35,6 +36,29 @@ private:
     boost::asio::any_io_executor executor_; // of the new stream
     io_place where_;
     bool blocking_;
+};
+
+/// accept4(2) into the ring's own table where that has a free place, as an Action that makes a direct_stream.
+class accept_direct_request
+{
+public:
+    static constexpr direction way = direction::none;
+
+    /// `peer`: is told the peer's name, or null.
+    accept_direct_request(const boost::asio::any_io_executor& executor, const descriptor_ptr& listener,
+                          endpoint* peer) noexcept
+        : executor_(executor), listener_(listener), peer_(peer)
+    {
+    }
+
+    bool describe(operation& record) noexcept;
+    std::tuple<boost::system::error_code, direct_stream> outcome(const operation& record) const noexcept;
+
+private:
+    boost::asio::any_io_executor executor_; // of the new stream
+    descriptor_ptr listener_;
+    endpoint* peer_;
+    int place_ = -1;
 };
 
 /// A connection that a source has accepted, as a stream.
@@ -120,6 +144,28 @@ public:
         return start<void(boost::system::error_code, stream)>(std::forward<Token>(token),
                                                               action(executor, place_of(executor)));
     }
+
+    /// Accepts one connection into the ring's own table of files, as a direct_stream, which has faster operations and
+    /// fewer of them. Where the table is full, or there is none, the stream holds a descriptor like any other; no
+    /// connection is lost. Signature: void(error_code, direct_stream). Errors and cancellation: as async_accept().
+    template <boost::asio::completion_token_for<void(boost::system::error_code, direct_stream)> Token>
+    auto async_accept_direct(Token&& token)
+    {
+        return start<void(boost::system::error_code, direct_stream)>(
+            std::forward<Token>(token), detail::accept_direct_request(get_executor(), core(), nullptr));
+    }
+
+    /// The same, and tells the peer's name, which a direct stream cannot be asked for. `peer` must stay valid until the
+    /// handler is called.
+    template <boost::asio::completion_token_for<void(boost::system::error_code, direct_stream)> Token>
+    auto async_accept_direct(endpoint& peer, Token&& token)
+    {
+        return start<void(boost::system::error_code, direct_stream)>(
+            std::forward<Token>(token), detail::accept_direct_request(get_executor(), core(), &peer));
+    }
+
+    /// Says whether its context has a table for direct streams. Never blocks.
+    bool supports_direct() const noexcept { return is_open() && core()->io().supports(opcode::accept_direct); }
 
     /// Accepts connections by one operation: they are accepted as soon as they come, and handed out one by one, as
     /// streams on this acceptor's executor. Up to about `limit` wait in the source; more wait in the backlog. Those

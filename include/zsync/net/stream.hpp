@@ -39,6 +39,14 @@ struct view_maker
 /// Bytes as they arrive, in buffers of their own: see stream::receive_many().
 using view_source = source<detail::view_maker>;
 
+namespace detail
+{
+
+view_source make_view_source(const boost::asio::any_io_executor& executor, const descriptor_ptr& core,
+                             const receive_options& options);
+
+} // namespace detail
+
 /// A connected stream socket, TCP or local, on any context. Models Asio's AsyncReadStream and AsyncWriteStream, so that
 /// asio::async_read, async_write and async_read_until, and Beast, take it.
 ///
@@ -149,7 +157,10 @@ public:
     /// in the buffer in which it arrived. The source is the one reader while it receives: another read then fails with
     /// already_started. When the pool runs dry, data waits in the socket until a view is destroyed. Never blocks. Linux
     /// 6.0, with a ring. @throws std::bad_alloc
-    view_source receive_many(const receive_options& options = {});
+    view_source receive_many(const receive_options& options = {})
+    {
+        return detail::make_view_source(get_executor(), core(), options);
+    }
 
     /// Says whether receive_many() can work. Never blocks.
     bool supports_receive_many() const noexcept { return is_open() && core()->io().supports(opcode::receive_many); }

@@ -22,6 +22,12 @@ struct uring_options
     /// The buffers that receive_many() of its handles fills; made when they are first needed.
     buffer_options receive_buffers{};
 
+    /// Places in the ring's own table of files, for the connections that acceptor::async_accept_direct() accepts: see
+    /// direct_stream. At most RLIMIT_NOFILE, and 2^20. 0: no table. For contexts that one thread runs: while direct
+    /// streams are open, a second thread is served late at times, and one that takes a `one_thread` context over loses
+    /// them.
+    unsigned direct_descriptors = 0;
+
     /// Promises that one thread at a time runs the context and, while operations are in flight, always the same one.
     /// Implies a hint of 1. Gives the fastest ring (SINGLE_ISSUER and DEFER_TASKRUN, Linux 6.1). The promise is about
     /// the run functions only: posts, initiations and cancellations may still come from any thread.

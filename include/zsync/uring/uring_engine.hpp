@@ -51,6 +51,9 @@ struct uring_engine_options
 
     /// The buffers that buffers() makes.
     buffer_options buffers{};
+
+    /// Places of the table for direct descriptors: see uring_options.
+    unsigned direct_descriptors = 0;
 };
 
 /// Performs operations through one io_uring.
@@ -79,6 +82,8 @@ public:
     void cancel_descriptor(int descriptor) noexcept override;
     boost::system::error_code attach_descriptor(int descriptor) noexcept override;
     void detach_descriptor(int descriptor) noexcept override;
+    int take_place() noexcept override;
+    void give_back_place(int place) noexcept override;
     std::size_t turn(std::optional<std::chrono::microseconds> timeout, void* sink) override;
     void wake() noexcept override;
     metrics counters() const noexcept override;
@@ -148,6 +153,7 @@ private:
     detail::ring_mode mode() const noexcept;
     void quiesce() noexcept;
     bool fill_cancels() noexcept;
+    bool fill_closes() noexcept;
     bool fill() noexcept;
     int submit(lock& held) noexcept;
     void prompt(lock& held) noexcept;
@@ -174,6 +180,10 @@ private:
     void refill() noexcept;
     void starve(multishot_operation& op) noexcept;
     void end_starvation(operation& op) noexcept;
+    void make_table(unsigned places);
+    bool has_direct() const noexcept { return free_places_.size() != places_; }
+    void give_table() noexcept;
+    void detach_direct(int descriptor) noexcept;
     static void deliver_news(news_list& news, void* sink) noexcept;
 
     // Closes the race between a turn about to sleep and wake(): whoever exchanges last sees the other.
@@ -193,6 +203,7 @@ private:
     const bool one_runner_;   // promised
     bool cooperative_ = true; // the ring is one for one runner
     bool enabled_ = true;     // false: a ring whose one owner is not known yet
+    bool left_ = false;       // by its one owner, since the last turn
     int entering_ = 0;        // threads between having published entries and having submitted them
     std::atomic<bool> stopped_{false};
     std::uint64_t runner_ = 0; // this_thread_number() of who took the last turn, or owns the ring
@@ -210,6 +221,12 @@ private:
     unsigned last_operation_ = 0;                                     // that the kernel knows
     std::vector<std::unique_ptr<detail::provided_buffers>> provided_; // by group
     buffer_pool_ptr default_buffers_;
+
+    // The ring's own table of files: see uring_engine_direct.cpp. None of these grows.
+    std::atomic<unsigned> places_{0};
+    std::vector<std::uint32_t> free_places_;
+    std::vector<std::uint32_t> leaving_; // to be closed
+    std::vector<int> table_;             // what a new ring is given
 
     int wake_descriptor_ = -1; // an eventfd
     wake_operation wake_poll_; // a poll, not a read: the kernel then holds no memory of ours
