@@ -13,6 +13,7 @@ const std::string facade = "fibers, io";
 const std::string fibers = "fibers, use_await";
 const std::string callbacks = "callbacks, zsync::stream";
 const std::string native = "callbacks, native stock sockets";
+const std::string direct = "callbacks, direct_stream";
 const std::string views = "callbacks, views";
 const std::string asio_callbacks = "Asio callbacks";
 const std::string asio_spawn = "asio::spawn";
@@ -34,6 +35,7 @@ std::vector<cell> servers(unsigned connections)
             server(facade, "echo_facade", engine::native, clients),
             server(fibers, "echo_fibers_zsync", engine::native, clients),
             server(callbacks, "echo_callbacks_zsync", engine::native, clients),
+            server(direct, "echo_direct", engine::native, clients),
             server(native, "echo_native", engine::native, clients)};
 }
 
@@ -90,6 +92,8 @@ group echo(unsigned connections, std::uint64_t count, double system_calls)
             g.rows.push_back(instruction_row(name, ours, asio_callbacks));
         g.rows.push_back(system_call_row(name, ours, system_calls));
     }
+    g.rows.push_back(timed_row(name, direct, callbacks));
+    g.rows.push_back(instruction_row(name, direct, callbacks));
     return g;
 }
 
