@@ -39,7 +39,7 @@ std::string ask(zsync::fiber_context& ctx, const zsync::endpoint& server, const 
 
 int main()
 {
-    zsync::fiber_context ctx({.direct_descriptors = 8}); // too few: the others hold descriptors
+    zsync::fiber_context ctx({.direct_descriptors = 8}); // too few for all at once: others would hold descriptors
     zsync::acceptor listener(ctx, {"127.0.0.1", 0});
     listener.set_option(asio::ip::tcp::no_delay(true)); // which is inherited
 
