@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <zsync/platform/cpus.hpp>
 
+#include "support/fake_root.hpp"
+
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 #include <thread>
 
 #include <cerrno>
@@ -16,32 +16,9 @@
 namespace
 {
 
-// A directory that stands for "/" and is gone with the object.
-class fake_root
+struct fake_root : test::fake_root
 {
-public:
-    fake_root() : path_(std::filesystem::temp_directory_path() / ("zsync-cpus-" + std::to_string(::getpid())))
-    {
-        std::filesystem::create_directory(path_);
-    }
-
-    ~fake_root() { std::filesystem::remove_all(path_); }
-    fake_root(const fake_root&) = delete;
-    fake_root& operator=(const fake_root&) = delete;
-
-    void write(std::string_view path, std::string_view text) const
-    {
-        const std::filesystem::path file = string().append(path);
-        std::filesystem::create_directories(file.parent_path());
-        std::ofstream(file) << text;
-    }
-
-    std::string string() const { return path_.string(); }
-
     std::optional<double> quota() const { return zsync::cpu_quota(string()); }
-
-private:
-    std::filesystem::path path_;
 };
 
 constexpr const char* v2_mount = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n";

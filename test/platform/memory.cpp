@@ -2,11 +2,9 @@
 #include <zsync/platform/memory.hpp>
 
 #include "support/child_process.hpp"
+#include "support/fake_root.hpp"
 
 #include <boost/test/unit_test.hpp>
-
-#include <filesystem>
-#include <fstream>
 
 #include <sys/resource.h>
 #include <unistd.h>
@@ -16,31 +14,9 @@ namespace
 
 constexpr std::uint64_t mebibyte = 1024 * 1024;
 
-// A directory that stands for "/" and is gone with the object.
-class fake_root
+struct fake_root : test::fake_root
 {
-public:
-    fake_root() : path_(std::filesystem::temp_directory_path() / ("zsync-memory-" + std::to_string(::getpid())))
-    {
-        std::filesystem::create_directory(path_);
-        write("/proc/meminfo", "MemTotal:        4096000 kB\nMemFree:          100 kB\n");
-    }
-
-    ~fake_root() { std::filesystem::remove_all(path_); }
-    fake_root(const fake_root&) = delete;
-    fake_root& operator=(const fake_root&) = delete;
-
-    void write(std::string_view path, std::string_view text) const
-    {
-        const std::filesystem::path file = string().append(path);
-        std::filesystem::create_directories(file.parent_path());
-        std::ofstream(file) << text;
-    }
-
-    std::string string() const { return path_.string(); }
-
-private:
-    std::filesystem::path path_;
+    fake_root() { write("/proc/meminfo", "MemTotal:        4096000 kB\nMemFree:          100 kB\n"); }
 };
 
 struct v2_root : fake_root

@@ -5,6 +5,7 @@
 #include <zsync/platform/kernel.hpp>
 
 #include "support/child_process.hpp"
+#include "support/fake_root.hpp"
 #include "support/forbid_ring.hpp"
 #include "support/process_state.hpp"
 
@@ -64,30 +65,9 @@ test::child_result probe_after(const std::function<int()>& prepare)
         });
 }
 
-// A directory that stands for "/" and is gone with the object.
-class fake_root
+struct fake_root : test::fake_root
 {
-public:
-    fake_root() : path_(std::filesystem::temp_directory_path() / ("zsync-probe-" + std::to_string(::getpid())))
-    {
-        std::filesystem::create_directory(path_);
-    }
-
-    ~fake_root() { std::filesystem::remove_all(path_); }
-    fake_root(const fake_root&) = delete;
-    fake_root& operator=(const fake_root&) = delete;
-
-    void write(std::string_view path, std::string_view text) const
-    {
-        const std::filesystem::path file = path_.string().append(path);
-        std::filesystem::create_directories(file.parent_path());
-        std::ofstream(file) << text;
-    }
-
-    std::string explain(int error) const { return explain_ring_error(system_error(error), path_.string()); }
-
-private:
-    std::filesystem::path path_;
+    std::string explain(int error) const { return explain_ring_error(system_error(error), string()); }
 };
 
 // What Linux 5.11 answers, as far as the minimum goes.
