@@ -64,6 +64,14 @@ std::uint32_t wanted_events(const operation& op) noexcept
     return op.awaited ? op.awaited : awaited_events(op);
 }
 
+// The result of a poll that epoll has answered; 0: poll(2) is to be asked.
+int polled(const operation& op, std::uint32_t events) noexcept
+{
+    if (op.code != opcode::poll || op.awaited || (op.flags & ~watched_events) != 0)
+        return 0;
+    return static_cast<int>(events & (op.flags | EPOLLERR | EPOLLHUP));
+}
+
 bool may_go_on(const operation& op, std::uint32_t events) noexcept
 {
     const std::uint32_t wanted = wanted_events(op);
@@ -228,9 +236,17 @@ void reactor_engine::take_events(const epoll_event* events, int count) noexcept
             if (may_go_on(*op, event.events))
             {
                 place->waiting.erase(*op);
-                enqueue(*op);
-                if (!op->background)
-                    ++counters_.operations_retried;
+                // Not asked again: a pressure file tells of its event once.
+                if (const int result = polled(*op, event.events))
+                {
+                    finish(*op, result);
+                }
+                else
+                {
+                    enqueue(*op);
+                    if (!op->background)
+                        ++counters_.operations_retried;
+                }
             }
             op = next;
         }

@@ -74,7 +74,9 @@ bool is_final(operation& op, int result) noexcept
     }
 
     const std::uint32_t polled = op.awaited ? op.awaited : op.code == opcode::poll ? op.flags : 0;
-    if (result > 0 && polled & POLLPRI)
+    // What a wake-up says of POLLPRI may not be true: see events_to_poll(). What the file has said itself is, and a
+    // pressure file says it once.
+    if (result > 0 && polled & POLLPRI && (op.awaited || result & POLLRDBAND))
     {
         result = events_now(op.descriptor, result, polled);
         if (result == 0)
