@@ -2,6 +2,7 @@
 #include <zsync/fiber/detail/fiber_loop.hpp>
 
 #include "dump_signal.hpp"
+#include "pressure_watch.hpp"
 #include "probes.hpp"
 #include "reports.hpp"
 #include "stack_overflow.hpp"
@@ -46,6 +47,7 @@ fiber_loop::fiber_loop(boost::asio::execution_context& context, const fiber_opti
       helpers_(options.max_helper_threads),
       on_swallowed_unwind_(options.on_swallowed_unwind),
       reports_overflow_(options.report_stack_overflow),
+      watches_pressure_(options.release_under_pressure),
       deadlock_after_(deadlock_limit(options)),
       report_(options.report ? options.report : &report_to_standard_error)
 {
@@ -373,6 +375,7 @@ void fiber_loop::turn() noexcept
 
 void fiber_loop::look_around()
 {
+    note_stacks();
     inbox_.take(ready_);
     expire_timers();
     if (is_over())
@@ -564,6 +567,7 @@ void fiber_loop::shutdown() noexcept
     dump_signal_.reset();
     destroy_items();
     engine_->shutdown(nullptr);
+    pressure_.reset();
     helpers_.stop();
     destroy_items();
 }
@@ -573,16 +577,18 @@ stack_usage fiber_loop::stacks() const noexcept
     return {.fibers = stacks_.counters(),
             .functions = loop_stacks_.counters(),
             .fibers_high_water = stacks_.high_water(),
-            .functions_high_water = loop_stacks_.high_water()};
+            .functions_high_water = loop_stacks_.high_water(),
+            .pressure_source = pressure_ ? std::string_view(pressure_->source()) : std::string_view()};
 }
 
-// One spare stays: what waits next must be able to.
+// One spare stays: what waits next must be able to. Their functions have ended, and left nothing to be destroyed that
+// is the user's.
 void fiber_loop::release_memory() noexcept
 {
     while (spares_ && spares_->next)
     {
         fiber& spare = *std::exchange(spares_, spares_->next);
-        spare.end_function();
+        BOOST_ASSERT(!spare.marked);
         destroy(spare, loop_stacks_);
     }
     stacks_.trim();
@@ -592,6 +598,11 @@ void fiber_loop::release_memory() noexcept
 metrics fiber_loop::counters() const noexcept
 {
     metrics counted = engine_->counters();
+    counted.fibers_started = counted_.started.load(std::memory_order_relaxed);
+    counted.fibers_alive = counted_.alive.load(std::memory_order_relaxed);
+    counted.fibers_peak = counted_.peak.load(std::memory_order_relaxed);
+    counted.guards_missing = counted_.unguarded.load(std::memory_order_relaxed);
+    counted.memory_releases = counted_.releases.load();
     if (watch_)
         counted.loop_stalls = watch_->stalls();
     return counted;

@@ -61,6 +61,11 @@ struct metric_fields
     Value zero_copy_copied{};  ///< of those, the ones that the kernel has copied all the same
     Value reactor_runs{};      ///< times Asio's own reactor was run as a guest of the engine's loop
     Value timer_waits{};       ///< waits of stock timers that began in the engine's own timer wheel
+    Value fibers_started{};    ///< fibers that have been made by spawn() and its like
+    Value fibers_alive{};      ///< of those, the ones that have not ended
+    Value fibers_peak{};       ///< the most that have had a stack at once; in a sum of contexts, the sum of theirs
+    Value guards_missing{};    ///< stacks, free or not, that have nothing but a canary below
+    Value memory_releases{};   ///< times free stacks were given back because memory was short
     Value loop_stalls{};       ///< times a handler or fiber held its loop too long: fiber_options::stall_limit
 
     bool operator==(const metric_fields&) const = default;
@@ -91,6 +96,11 @@ constexpr void for_each_metric(F&& f, Sets&... sets)
     f("zero_copy_copied"sv, sets.zero_copy_copied...);
     f("reactor_runs"sv, sets.reactor_runs...);
     f("timer_waits"sv, sets.timer_waits...);
+    f("fibers_started"sv, sets.fibers_started...);
+    f("fibers_alive"sv, sets.fibers_alive...);
+    f("fibers_peak"sv, sets.fibers_peak...);
+    f("guards_missing"sv, sets.guards_missing...);
+    f("memory_releases"sv, sets.memory_releases...);
     f("loop_stalls"sv, sets.loop_stalls...);
 }
 

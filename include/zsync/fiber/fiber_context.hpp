@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace zsync
 {
@@ -29,6 +30,11 @@ struct stack_usage
     stack_counters functions;             ///< Those that posted functions and handlers run on.
     std::size_t fibers_high_water = 0;    ///< The most bytes that any of them has used, in whole pages.
     std::size_t functions_high_water = 0; ///< Likewise.
+
+    /// What tells the context that memory is short: a path, or why nothing does; see
+    /// fiber_options::release_under_pressure. Empty as long as there are too few stacks to ask for it. It goes with the
+    /// context.
+    std::string_view pressure_source;
 };
 
 /// An execution context whose functions may wait: each runs on a fiber, over one loop on the thread that calls run().
@@ -124,9 +130,9 @@ public:
     stack_usage stacks() const noexcept;
 
     /// Gives back the memory of stacks that are free: all pages of those that fibers have left, and the fibers that
-    /// functions have waited on, but one. For a program that has seen its load, or its memory, go; posted, it can be
-    /// called for from any thread. For the thread that runs the context, or while none does. A system call or two a
-    /// stack; never blocks.
+    /// functions have waited on, but one. For a program that has seen its load go; posted, it can be called for from
+    /// any thread. When memory is short it is done without being called for: fiber_options::release_under_pressure.
+    /// For the thread that runs the context, or while none does. A system call or two a stack; never blocks.
     void release_memory() noexcept;
 
     /// The loop, for the library's own layers.

@@ -29,6 +29,11 @@ struct fiber_options
     /// How many stacks of fibers that have ended keep their pages for the next. Chosen: 8 MiB if each uses two.
     std::size_t warm_stacks = 1024;
 
+    /// Gives the memory of all free stacks back when the system says that memory is short, as release_memory() does:
+    /// see memory_pressure for how it says so. Watched for from 256 stacks on, by one more descriptor. Then destroying
+    /// the context blocks the thread for some milliseconds more, until the kernel has let go of that.
+    bool release_under_pressure = true;
+
     /// Entries of the ring's submission queue, if it has one.
     unsigned ring_entries = 256;
 

@@ -133,6 +133,12 @@ public:
     /// Returns the usable bytes of each stack. Never blocks.
     std::size_t stack_bytes() const noexcept { return stack_bytes_; }
 
+    /// Returns how many stacks there are, taken or free. Never blocks.
+    std::size_t size() const noexcept { return slabs_.size() * stacks_per_slab_; }
+
+    /// Returns how often take() has given a stack. Never blocks.
+    std::uint64_t taken() const noexcept { return taken_; }
+
     /// Returns what has been counted. Never blocks.
     stack_counters counters() const noexcept;
 

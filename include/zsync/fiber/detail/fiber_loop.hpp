@@ -27,6 +27,7 @@ namespace zsync::detail
 {
 
 class dump_signal;
+class pressure_watch;
 class stall_watch;
 
 /// The loop of a fiber_context: runs items, resumes fibers, turns the engine.
@@ -168,6 +169,9 @@ public:
     stack_usage stacks() const noexcept;
     void release_memory() noexcept;
 
+    /// The same inside the engine's turn.
+    void memory_is_short() noexcept;
+
     fiber& running() const noexcept { return static_cast<fiber&>(*current_); }
     bool in_guest() const noexcept { return guest_->running(); }
     bool ending() const noexcept { return ending_; }
@@ -187,6 +191,17 @@ private:
     struct guest_poll : operation
     {
         hosted_scheduler* guest = nullptr;
+    };
+
+    // Written by the loop's thread, read by any: see publish_stacks().
+    struct stacks_counted
+    {
+        std::atomic<std::uint64_t> made{0}; // with those of functions
+        std::atomic<std::uint64_t> started{0};
+        std::atomic<std::uint64_t> alive{0};
+        std::atomic<std::uint64_t> peak{0};
+        std::atomic<std::uint64_t> unguarded{0};
+        counter releases;
     };
 
     void wait_for_guest(std::optional<std::chrono::microseconds> timeout) override;
@@ -211,6 +226,8 @@ private:
     std::optional<std::chrono::microseconds> longest_wait() const;
     void expire_timers() noexcept;
     void watch_guest();
+    void note_stacks() noexcept;
+    void publish_stacks() noexcept;
     void unwind_all() noexcept;
     static void unwinding_swallowed() noexcept;
     void report_swallowed(fiber& by) noexcept;
@@ -274,6 +291,9 @@ private:
     std::unique_ptr<stall_watch> watch_; // null: nobody has asked for one
     int announced_ = 0;                  // with a watch: items that may run before the next turn
     std::unique_ptr<dump_signal> dump_signal_;
+    std::unique_ptr<pressure_watch> pressure_; // null: too few stacks, or not wanted
+    bool watches_pressure_;                    // will, when there are enough
+    stacks_counted counted_;
     std::chrono::microseconds deadlock_after_; // max: never
     std::function<void(std::string_view)> report_;
     fiber_loop* newer_ = nullptr; // in the registry
@@ -333,6 +353,13 @@ inline fiber& fiber_loop::next() noexcept
     if (!loop_)
         loop_ = &take_spare();
     return *loop_;
+}
+
+inline void fiber_loop::note_stacks() noexcept
+{
+    if (counted_.made.load(std::memory_order_relaxed) != stacks_.taken() + loop_stacks_.taken() ||
+        counted_.alive.load(std::memory_order_relaxed) != alive_)
+        publish_stacks();
 }
 
 inline void fiber_loop::suspend() noexcept
