@@ -64,10 +64,9 @@ void reactor_engine::start(operation& op, operation_id* id)
 {
     BOOST_ASSERT(!stopped());
     lock held(mutex_);
-    records_.enter(op);
-    op.cancel_requested = op.cancel_queued = op.connecting = false;
-    op.awaited = op.ready_first;
     op.way = direction_of(op);
+    const bool is_first = records_.enter(op);
+    op.begin();
     op.result = 0;
     if (id)
         *id = op.id;
@@ -77,9 +76,9 @@ void reactor_engine::start(operation& op, operation_id* id)
     {
         finish(op, -EOPNOTSUPP); // as epoll has it; poll(2) would call it ready
     }
-    else if (records_.take_way(op))
+    else if (is_first)
     {
-        enqueue(op);
+        queued_.push(op);
     }
     else
     {

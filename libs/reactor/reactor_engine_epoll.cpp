@@ -421,9 +421,8 @@ void reactor_engine::finish(operation& op, int result) noexcept
 {
     op.result = result;
     op.where = operation::state::finished;
-    records_.leave(op);
     finished_.push(op);
-    if (operation* const next = records_.give_way(op))
+    if (operation* const next = records_.leave(op))
         enqueue(*next);
     if (!op.background)
     {

@@ -76,10 +76,8 @@ void prepare(io_uring_sqe& sqe, const operation& op, bool poll_first, const ring
                                   flags);
             break;
         case opcode::receive:
-            io_uring_prep_recv(entry, op.descriptor, op.address, op.length, flags);
-            break;
         case opcode::send:
-            io_uring_prep_send(entry, op.descriptor, op.address, op.length, flags);
+            prepare_transfer(sqe, op, poll_first);
             break;
         case opcode::receive_message:
             io_uring_prep_recvmsg(entry, op.descriptor, static_cast<msghdr*>(op.address), op.flags);
@@ -140,8 +138,6 @@ void prepare(io_uring_sqe& sqe, const operation& op, bool poll_first, const ring
         }
         if (op.code == opcode::read || op.code == opcode::write)
             entry->rw_flags = flags;
-        if (poll_first && op.code == opcode::receive)
-            entry->ioprio |= IORING_RECVSEND_POLL_FIRST;
     }
     if (op.descriptor < 0) [[unlikely]]
         name_place(sqe, op.descriptor);

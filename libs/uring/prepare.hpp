@@ -5,6 +5,7 @@
 
 #include <liburing.h>
 
+#include <bit>
 #include <cstdint>
 
 namespace zsync::detail
@@ -17,19 +18,42 @@ inline constexpr std::uint64_t no_operation = ~std::uint64_t{0};
 
 constexpr std::uint64_t to_user_data(operation_id id) noexcept
 {
-    return (std::uint64_t{id.index} << 32) | id.generation;
+    return std::bit_cast<std::uint64_t>(id);
 }
 
 constexpr operation_id from_user_data(std::uint64_t data) noexcept
 {
-    return {static_cast<std::uint32_t>(data >> 32), static_cast<std::uint32_t>(data)};
+    return std::bit_cast<operation_id>(data);
 }
 
 /// Fills a submission entry with what the record asks for now: the wait for readiness, or the operation proper.
 ///
-/// @param poll_first spares a receive the first attempt, where it is known to find nothing (Linux 5.19).
+/// @param poll_first spares a receive the first attempt, where it is known to find nothing (Linux 5.19). False for all
+///        else.
 /// @param on the ring it is for: what it can be asked for.
 void prepare(io_uring_sqe& sqe, const operation& op, bool poll_first, const ring& on) noexcept;
+
+/// Says whether an operation is what nearly all are: a receive or a send on a descriptor of the process, to be made at
+/// once.
+inline bool is_plain_transfer(const operation& op) noexcept
+{
+    return (op.code == opcode::receive || op.code == opcode::send) && op.awaited == 0 && op.descriptor >= 0;
+}
+
+/// The same as prepare() for such a one.
+inline void prepare_transfer(io_uring_sqe& sqe, const operation& op, bool poll_first) noexcept
+{
+    const bool receives = op.code == opcode::receive;
+    sqe = {};
+    sqe.opcode = receives ? IORING_OP_RECV : IORING_OP_SEND;
+    if (poll_first)
+        sqe.ioprio = IORING_RECVSEND_POLL_FIRST;
+    sqe.fd = op.descriptor;
+    sqe.addr = reinterpret_cast<std::uintptr_t>(op.address);
+    sqe.len = op.length;
+    sqe.msg_flags = op.flags;
+    sqe.user_data = to_user_data(op.id);
+}
 
 /// Fills a submission entry with a request to cancel what was submitted as `id`.
 void prepare_cancel(io_uring_sqe& sqe, operation_id id, bool skip_success) noexcept;

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <optional>
 #include <span>
+#include <utility>
 
 #include <unistd.h>
 
@@ -64,8 +65,8 @@ public:
     /// Returns how many buffers the kernel has taken from such a ring, modulo 65536 (Linux 6.8), or a negated errno.
     int buffers_head(std::uint16_t group) noexcept;
 
-    /// Gives the ring a table of files of its own (5.19, for it to be of use): a descriptor each, or -1 where a place is
-    /// to be free. Returns 0 or a negated errno: EMFILE if it has more places than RLIMIT_NOFILE allows.
+    /// Gives the ring a table of files of its own (5.19, for it to be of use): a descriptor each, or -1 where a place
+    /// is to be free. Returns 0 or a negated errno: EMFILE if it has more places than RLIMIT_NOFILE allows.
     int register_files(std::span<const int> files) noexcept;
 
     bool is_open() const noexcept { return open_; }
@@ -92,8 +93,17 @@ public:
     /// Says whether one result of a receive can fill several buffers (6.10).
     bool knows_bundles() const noexcept { return (ring_.features & feature_recvsend_bundle) != 0; }
 
-    /// Returns a cleared entry to fill in, or null if the submission queue is full.
+    /// Returns an entry to fill in, or null if the submission queue is full.
     io_uring_sqe* next_sqe() noexcept { return io_uring_get_sqe(&ring_); }
+
+    /// Returns how many entries the submission queue has room for. It grows by itself, as the kernel consumes them.
+    unsigned room() const noexcept
+    {
+        return ring_.sq.ring_entries - (ring_.sq.sqe_tail - __atomic_load_n(ring_.sq.khead, __ATOMIC_ACQUIRE));
+    }
+
+    /// Returns one of those: as next_sqe(), without asking again.
+    io_uring_sqe& take_sqe() noexcept { return ring_.sq.sqes[ring_.sq.sqe_tail++ & ring_.sq.ring_mask]; }
 
     /// Makes the entries filled in so far visible to the kernel; returns how many it has not consumed.
     unsigned publish() noexcept;
@@ -130,16 +140,13 @@ public:
     template <class Visitor>
     unsigned reap(Visitor visit)
     {
-        unsigned head;
-        unsigned count = 0;
-        io_uring_cqe* cqe;
-        io_uring_for_each_cqe(&ring_, head, cqe)
-        {
-            visit(*cqe);
-            ++count;
-        }
-        io_uring_cq_advance(&ring_, count);
-        return count;
+        auto& cq = ring_.cq;
+        const unsigned begin = *cq.khead; // ours alone
+        const unsigned end = __atomic_load_n(cq.ktail, __ATOMIC_ACQUIRE);
+        for (unsigned head = begin; head != end; ++head)
+            visit(std::as_const(cq.cqes[head & cq.ring_mask]));
+        __atomic_store_n(cq.khead, end, __ATOMIC_RELEASE);
+        return end - begin;
     }
 
 private:

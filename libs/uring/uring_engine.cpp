@@ -13,6 +13,7 @@
 #include <boost/system/system_error.hpp>
 
 #include <cerrno>
+#include <mutex>
 #include <thread>
 #include <utility>
 
@@ -108,35 +109,32 @@ bool uring_engine::supports(opcode code) const noexcept
 void uring_engine::start(operation& op, operation_id* id)
 {
     if (stopped()) [[unlikely]]
-    {
-        // What is started while the context is destroyed: the handler is posted, and destroyed.
-        if (id)
-            *id = {};
-        op.result = -ECANCELED;
-        return op.on_complete(op, nullptr);
-    }
-    lock held(mutex_);
-    records_.enter(op);
-    op.cancel_requested = op.cancel_queued = op.connecting = false;
-    op.awaited = op.ready_first;
+        return refuse(op, id);
+    const std::lock_guard held(mutex_);
     op.way = direction_of(op);
+    const bool is_first = records_.enter(op);
+    op.begin();
     if (id)
         *id = op.id;
-    if (!op.background)
+    if (!op.background) [[likely]]
         ++counters_.operations_started;
-    if (op.code == opcode::poll && !may_poll(op.descriptor))
-    {
+    if (op.code == opcode::poll && !may_poll(op.descriptor)) [[unlikely]]
         finish(op, -EOPNOTSUPP); // as epoll has it; a ring would call it ready
-    }
-    else if (records_.take_way(op))
-    {
-        enqueue(op);
-    }
+    else if (is_first) [[likely]]
+        queued_.push(op);
     else
-    {
         op.where = operation::state::held;
-    }
-    prompt(held);
+    if (sleep_.load(std::memory_order_relaxed) != sleep_state::awake) [[unlikely]]
+        prompt();
+}
+
+// What is started while the context is destroyed: the handler is posted, and destroyed.
+void uring_engine::refuse(operation& op, operation_id* id) noexcept
+{
+    if (id)
+        *id = {};
+    op.result = -ECANCELED;
+    op.on_complete(op, nullptr);
 }
 
 // A file's type does not tell whether it can be waited for: some devices can, some files of /proc and /sys can.
@@ -226,72 +224,6 @@ void uring_engine::detach_descriptor(int descriptor) noexcept
     prompt(held);
 }
 
-void uring_engine::wake() noexcept
-{
-    if (sleep_.exchange(sleep_state::notified) != sleep_state::asleep)
-        return;
-    const std::uint64_t one = 1;
-    // Fails only if the counter is full, and then it is readable all the same.
-    [[maybe_unused]] const auto written = ::write(wake_descriptor_, &one, sizeof one);
-    wakes_.fetch_add(1, std::memory_order_relaxed);
-}
-
-void uring_engine::woken() noexcept
-{
-    std::uint64_t count;
-    [[maybe_unused]] const auto ignored = ::read(wake_descriptor_, &count, sizeof count);
-    if (!stopped_)
-        start(wake_poll_); // cannot throw: its slot was freed a moment ago
-}
-
-std::size_t uring_engine::turn(std::optional<std::chrono::microseconds> timeout, void* sink)
-{
-    lock held(mutex_);
-    become_runner(held);
-    refill();
-    while (fill())
-        if (submit(held) < 0)
-            break;
-
-    if (spin_for_.count() > 0 && (!timeout || timeout->count() > 0) && nothing_to_deliver())
-        spin(held, timeout);
-
-    const bool may_wait = (!timeout || timeout->count() > 0) && nothing_to_deliver();
-    auto state = sleep_.load(std::memory_order_relaxed);
-    const bool asleep =
-        may_wait && state != sleep_state::notified && sleep_.compare_exchange_strong(state, sleep_state::asleep);
-
-    const unsigned count = ring_->publish();
-    int result = 0;
-    if (asleep || count || ring_->must_enter())
-    {
-        ++counters_.ring_enters;
-        if (ring_->overflowed())
-            ++counters_.cq_overflows;
-        ++entering_;
-        held.unlock();
-        result = asleep ? ring_->submit_and_wait(count, timeout) : ring_->submit_and_flush(count);
-        held.lock();
-        --entering_;
-    }
-    if (asleep)
-        ++counters_.ring_waits;
-    sleep_.store(sleep_state::awake);
-
-    reap();
-    news_list news = std::exchange(news_, {});
-    queue finished = std::exchange(finished_, {});
-    held.unlock();
-    // The news first: the end of an operation comes after all it has had.
-    const bool any_news = !news.empty();
-    deliver_news(news, sink);
-    const std::size_t delivered = deliver(finished, sink) + any_news;
-
-    if (!detail::is_passing(result))
-        fail(from_errno(-result), "io_uring_enter");
-    return delivered;
-}
-
 int uring_engine::descriptor() const noexcept
 {
     return ring_->descriptor();
@@ -343,6 +275,7 @@ void uring_engine::child_after_fork()
 void uring_engine::replace_descriptor(operation& op, int descriptor)
 {
     const bool in_records = op.where == operation::state::queued || op.where == operation::state::in_kernel;
+    BOOST_ASSERT(op.way == direction::none);
     if (in_records)
         records_.leave(op);
     op.descriptor = descriptor;
@@ -369,18 +302,6 @@ void uring_engine::shutdown(void* sink) noexcept
     held.unlock();
     deliver_news(news, sink);
     deliver(finished, sink);
-}
-
-std::size_t uring_engine::deliver(queue finished, void* sink) noexcept
-{
-    std::size_t count = 0;
-    while (operation* op = finished.pop())
-    {
-        op->where = operation::state::idle;
-        count += !op->background;
-        op->on_complete(*op, sink);
-    }
-    return count;
 }
 
 metrics uring_engine::counters() const noexcept

@@ -66,7 +66,7 @@ detail::provided_buffers* uring_engine::buffers_of(const multishot_operation& op
     return &buffers.pool() == op.buffers ? &buffers : nullptr;
 }
 
-// Says whether a queued record can be handed over; else it is finished.
+// Says whether a queued record can be handed over; else it has been finished.
 bool uring_engine::ready_to_receive(operation& op) noexcept
 {
     if (!is_receive(op))
@@ -111,7 +111,7 @@ void uring_engine::end_starvation(operation& op) noexcept
     buffers_of(static_cast<multishot_operation&>(op))->starved.erase(op);
 }
 
-// A completion that is not the plain one of a plain operation.
+// A completion that is not the plain success of a plain operation.
 void uring_engine::take_special(operation& op, const io_uring_cqe& cqe) noexcept
 {
     if (op.multishot)

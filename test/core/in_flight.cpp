@@ -8,6 +8,7 @@
 #include <set>
 #include <vector>
 
+using zsync::direction;
 using zsync::in_flight;
 using zsync::operation;
 using zsync::operation_id;
@@ -19,6 +20,13 @@ operation on(int descriptor)
 {
     operation op;
     op.descriptor = descriptor;
+    return op;
+}
+
+operation going(int descriptor, direction way)
+{
+    operation op = on(descriptor);
+    op.way = way;
     return op;
 }
 
@@ -247,6 +255,81 @@ BOOST_AUTO_TEST_CASE(the_visited_record_may_leave_and_enter_again)
     BOOST_TEST(records.find(a.id) == &a);
     records.leave(a);
     records.leave(b);
+}
+
+BOOST_AUTO_TEST_CASE(a_way_is_the_firsts_and_then_the_next_ones_in_the_order_in_which_they_entered)
+{
+    in_flight records;
+    operation first = going(3, direction::in);
+    operation second = going(3, direction::in);
+    operation third = going(3, direction::in);
+    BOOST_TEST(records.enter(first));
+    BOOST_TEST(!records.enter(second));
+    BOOST_TEST(!records.enter(third));
+    BOOST_TEST(on_descriptor(records, 3) == (list{&first, &second, &third}));
+
+    BOOST_TEST(records.leave(first) == &second);
+    BOOST_TEST(on_descriptor(records, 3) == (list{&second, &third}));
+    BOOST_TEST(records.leave(second) == &third);
+    BOOST_TEST(!records.leave(third));
+    BOOST_TEST(records.enter(first));
+    BOOST_TEST(!records.leave(first));
+}
+
+BOOST_AUTO_TEST_CASE(who_is_held_may_leave_and_gives_nobody_the_way)
+{
+    in_flight records;
+    operation first = going(3, direction::out);
+    operation second = going(3, direction::out);
+    operation third = going(3, direction::out);
+    records.enter(first);
+    records.enter(second);
+    records.enter(third);
+    BOOST_TEST(!records.leave(second));
+    BOOST_TEST(records.leave(first) == &third);
+    BOOST_TEST(!records.leave(third));
+    BOOST_TEST(on_descriptor(records, 3).empty());
+}
+
+BOOST_AUTO_TEST_CASE(directions_descriptors_and_records_without_a_way_do_not_hold_each_other)
+{
+    in_flight records;
+    operation in = going(3, direction::in);
+    operation out = going(3, direction::out);
+    operation elsewhere = going(4, direction::in);
+    operation nowhere = going(-1, direction::in);
+    operation wait = going(3, direction::none);
+    for (operation* op : {&in, &out, &elsewhere, &nowhere, &wait})
+        BOOST_TEST(records.enter(*op));
+    BOOST_TEST(on_descriptor(records, 3) == (list{&in, &out, &wait}));
+    for (operation* op : {&in, &out, &elsewhere, &nowhere, &wait})
+        BOOST_TEST(!records.leave(*op));
+    BOOST_TEST(all(records).empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_visit_that_takes_the_first_out_goes_on_with_the_next_in_its_way)
+{
+    in_flight records;
+    std::array<operation, 3> ops;
+    for (operation& op : ops)
+    {
+        op = going(3, direction::out);
+        records.enter(op);
+    }
+    operation wait = on(3);
+    records.enter(wait);
+
+    list visited;
+    records.for_each_on(3,
+                        [&](operation& op)
+                        {
+                            visited.push_back(&op);
+                            if (&op != &ops[2])
+                                records.leave(op);
+                        });
+    BOOST_TEST(visited == (list{&ops[0], &ops[1], &ops[2], &wait}));
+    BOOST_TEST(on_descriptor(records, 3) == (list{&ops[2]}));
+    records.leave(ops[2]);
 }
 
 BOOST_AUTO_TEST_CASE(a_file_is_attached_once)

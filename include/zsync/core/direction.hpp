@@ -12,6 +12,10 @@ namespace zsync
 /// order, and the kernel serves what waits on one file newest first. Urgent data and transfers at a position have none.
 inline direction direction_of(const operation& op) noexcept
 {
+    if (op.code == opcode::send) [[likely]]
+        return direction::out;
+    if (op.code == opcode::receive) [[likely]]
+        return op.flags & MSG_OOB ? direction::none : direction::in;
     switch (op.code)
     {
     case opcode::receive:

@@ -5,59 +5,80 @@
 #include <zsync/core/operation.hpp>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace zsync
 {
 
-/// The records that an engine holds, found by id and by descriptor.
+/// The records that an engine holds, found by id and by descriptor, and which transfer is the first in its direction.
 ///
 /// An id is an index and a generation: when a record leaves, its index is used again with another generation, so that
 /// a late cancel request, or a late completion, finds nothing instead of somebody else's operation. Not thread-safe.
 class in_flight
 {
 public:
-    using descriptor_list = operation_list<&operation::on_descriptor>;
-
     /// Makes room for what stands in a ring's own table of so many places. @throws std::bad_alloc
     void add_places(std::size_t count) { direct_.resize(count); }
 
-    /// Enters a record and gives it its id. @throws std::bad_alloc, and then nothing has changed.
-    void enter(operation& op)
+    /// Enters a record and gives it its id, and the way that it has noted, if that is free on its descriptor. Returns
+    /// false if another record has the way: this one is then to be held until leave() returns it.
+    /// @throws std::bad_alloc, and then nothing has changed.
+    bool enter(operation& op)
     {
-        entry* const descriptor = op.descriptor >= 0 ? &at(op.descriptor) : direct_entry(op.descriptor);
-        if (free_ == none)
+        entry* const place = op.descriptor >= 0 ? &at(op.descriptor) : direct_entry(op.descriptor);
+        if (free_ == none) [[unlikely]]
+            grow();
+        slot& here = slots_[free_];
+        op.id = here.id;
+        free_ = here.next_free();
+        here.hold(op);
+        if (!place)
+            return true;
+        if (op.way != direction::none)
         {
-            slots_.push_back({nullptr, 1, none});
-            free_ = static_cast<std::uint32_t>(slots_.size() - 1);
+            operation*& first = place->first_in(op.way);
+            if (!first) [[likely]]
+            {
+                first = &op;
+                return true;
+            }
         }
-        slot& place = slots_[free_];
-        op.id = {free_, place.generation};
-        free_ = place.next_free;
-        place.op = &op;
-        if (descriptor)
-            descriptor->operations.push(op);
+        place->others.push(op);
+        return op.way == direction::none;
     }
 
-    /// Takes a record out. Its id names nothing from here on.
-    void leave(operation& op) noexcept
+    /// Takes a record out. Its id names nothing from here on. Returns the oldest of those that are held for its way, if
+    /// it had that, or null.
+    operation* leave(operation& op) noexcept
     {
-        slot& place = slots_[op.id.index];
-        place.op = nullptr;
-        if (++place.generation == 0)
-            place.generation = 1;
-        place.next_free = free_;
+        slot& here = slots_[op.id.index];
+        if (++here.id.generation == 0) [[unlikely]]
+            here.id.generation = 1;
+        here.set_free(free_);
         free_ = op.id.index;
-        if (entry* const descriptor = entry_of(op.descriptor))
-            descriptor->operations.erase(op);
+        entry* const place = entry_of(op.descriptor);
+        if (!place)
+            return nullptr;
+        if (op.way != direction::none && place->first_in(op.way) == &op) [[likely]]
+        {
+            place->first_in(op.way) = nullptr;
+            return place->others.empty() ? nullptr : give_way(*place, op.way);
+        }
+        place->others.erase(op);
+        return nullptr;
     }
 
     /// Returns the record, or null if the id is stale.
-    operation* find(operation_id id) const noexcept
+    operation* find(operation_id id) const noexcept { return id.index < slots_.size() ? find_given(id) : nullptr; }
+
+    /// The same for an id that was given, once.
+    operation* find_given(operation_id id) const noexcept
     {
-        if (id.index >= slots_.size() || slots_[id.index].generation != id.generation)
-            return nullptr;
-        return slots_[id.index].op;
+        const slot& there = slots_[id.index];
+        return there.id.generation == id.generation ? there.held() : nullptr;
     }
 
     /// Calls `visit(operation&)` for each record; it may take that record, and no other, out.
@@ -65,52 +86,33 @@ public:
     void for_each(Visitor visit)
     {
         for (std::size_t index = 0; index < slots_.size(); ++index)
-            if (operation* op = slots_[index].op)
+            if (operation* const op = slots_[index].held())
                 visit(*op);
     }
 
-    /// The same for the records on one descriptor.
+    /// The same for the records on one descriptor, those of one way in the order in which they entered.
     template <class Visitor>
     void for_each_on(int descriptor, Visitor visit)
     {
         if (!knows(descriptor) && !direct_entry(descriptor))
             return;
-        operation* op = entry_of(descriptor)->operations.front();
+        for (const direction way : {direction::in, direction::out})
+        {
+            const operation* visited = nullptr; // if it leaves, another is the first
+            while (operation* const first = entry_of(descriptor)->first_in(way))
+            {
+                if (std::exchange(visited, first) == first)
+                    break;
+                visit(*first);
+            }
+        }
+        operation* op = entry_of(descriptor)->others.front();
         while (op)
         {
             operation* const next = descriptor_list::next(*op);
             visit(*op);
             op = next;
         }
-    }
-
-    /// Takes the way that a record has noted, if it is free on its descriptor. Returns false if another record has it:
-    /// this one is then to be held until give_way() returns it.
-    bool take_way(operation& op) noexcept
-    {
-        entry* const descriptor = entry_of(op.descriptor);
-        if (op.way == direction::none || !descriptor)
-            return true;
-        operation*& owner = descriptor->owner_of_way[static_cast<std::size_t>(op.way)];
-        if (owner)
-            return false;
-        owner = &op;
-        return true;
-    }
-
-    /// Gives the way of a record that has left to the oldest that is held for it, and returns that, or null.
-    operation* give_way(const operation& op) noexcept
-    {
-        entry* const descriptor = entry_of(op.descriptor);
-        if (op.way == direction::none || !descriptor)
-            return nullptr;
-        operation*& owner = descriptor->owner_of_way[static_cast<std::size_t>(op.way)];
-        if (owner != &op)
-            return nullptr;
-        owner = descriptor->operations.front();
-        while (owner && (owner->where != operation::state::held || owner->way != op.way))
-            owner = descriptor_list::next(*owner);
-        return owner;
     }
 
     /// Says what file a number stood for when it was attached, by fstat(2)'s device and inode: somebody may have closed
@@ -169,22 +171,53 @@ public:
 private:
     static constexpr std::uint32_t none = ~std::uint32_t{0};
 
+    /// Holds a record, or, with an odd value, the next free index. A free one has the id that comes next, which nobody
+    /// has yet.
     struct slot
     {
-        operation* op;
-        std::uint32_t generation;
-        std::uint32_t next_free;
+        operation_id id;
+        std::uintptr_t content;
+
+        operation* held() const noexcept { return content & 1 ? nullptr : reinterpret_cast<operation*>(content); }
+        void hold(operation& op) noexcept { content = reinterpret_cast<std::uintptr_t>(&op); }
+        std::uint32_t next_free() const noexcept { return static_cast<std::uint32_t>(content >> 1); }
+        void set_free(std::uint32_t next) noexcept { content = (std::uintptr_t{next} << 1) | 1; }
     };
 
-    struct entry
+    using descriptor_list = operation_list<&operation::on_descriptor>;
+
+    struct alignas(64) entry // a cache line, and found by a shift
     {
-        descriptor_list operations;
-        operation* owner_of_way[2] = {}; // by direction: the one transfer that the kernel may see
+        operation* first[2] = {}; // by direction: the one transfer that the kernel may see
+        descriptor_list others;   // those held behind them, and those without a way
         file_identity file;
         bool attached = false;
         bool pollable = true;
         bool drained = false;
+
+        operation*& first_in(direction way) noexcept { return first[static_cast<std::size_t>(way)]; }
     };
+
+    [[gnu::noinline]] static operation* give_way(entry& place, direction way) noexcept
+    {
+        operation* op = place.others.front();
+        while (op && op->way != way)
+            op = descriptor_list::next(*op);
+        if (op)
+        {
+            place.others.erase(*op);
+            place.first_in(way) = op;
+        }
+        return op;
+    }
+
+    [[gnu::noinline, gnu::cold]] void grow()
+    {
+        const auto index = static_cast<std::uint32_t>(slots_.size());
+        slots_.push_back({{index, 1}, 0});
+        slots_.back().set_free(none);
+        free_ = index;
+    }
 
     bool knows(int descriptor) const noexcept
     {
@@ -212,8 +245,13 @@ private:
     {
         const auto index = static_cast<std::size_t>(descriptor);
         if (index >= descriptors_.size()) [[unlikely]]
-            descriptors_.resize(std::max(index + 1, 2 * descriptors_.size()));
+            grow_to(index);
         return descriptors_[index];
+    }
+
+    [[gnu::noinline, gnu::cold]] void grow_to(std::size_t index)
+    {
+        descriptors_.resize(std::max(index + 1, 2 * descriptors_.size()));
     }
 
     std::vector<slot> slots_;

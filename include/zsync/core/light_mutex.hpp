@@ -22,7 +22,7 @@ public:
 
     void lock() noexcept
     {
-        if (!try_lock())
+        if (!try_lock()) [[unlikely]]
             lock_contended();
     }
 
@@ -46,8 +46,8 @@ public:
             return;
         if (detail::single_threaded())
             state_.store(free, std::memory_order_relaxed);
-        else if (state_.exchange(free, std::memory_order_release) == contended)
-            state_.notify_one();
+        else if (state_.exchange(free, std::memory_order_release) == contended) [[unlikely]]
+            notify();
     }
 
 private:
@@ -57,7 +57,7 @@ private:
 
     // Whoever has waited takes the lock as contended, because others may be waiting still: one superfluous notify at
     // most, and never a lost one.
-    void lock_contended() noexcept
+    [[gnu::noinline, gnu::cold]] void lock_contended() noexcept
     {
         for (int spins = 0; spins < 100; ++spins)
         {
@@ -69,6 +69,8 @@ private:
         while (state_.exchange(contended, std::memory_order_acquire) != free)
             state_.wait(contended, std::memory_order_relaxed);
     }
+
+    [[gnu::noinline, gnu::cold]] void notify() noexcept { state_.notify_one(); }
 
     // Written by whoever locks and unlocks; acquire at the one pairs with release at the other.
     std::atomic<int> state_{free};

@@ -55,7 +55,7 @@ struct operation_id
     friend bool operator==(const operation_id&, const operation_id&) = default;
 };
 
-/// Links a record into one intrusive list; null while it is in none.
+/// Links a record into one intrusive list. Means something only while it is in it.
 struct operation_link
 {
     struct operation* previous = nullptr;
@@ -106,16 +106,26 @@ struct operation
     };
 
     operation_link queue;         ///< queued, to be cancelled, or finished
-    operation_link on_descriptor; ///< all that is in flight on `descriptor`
+    operation_link on_descriptor; ///< in flight on `descriptor`, and not the first in its way: see in_flight
     operation_id id;
     std::uint32_t awaited = 0; ///< poll(2) events that the kernel waits for before the operation proper; 0: none
     state where = state::idle;
-    direction way = direction::none; ///< in which it waits for its turn
     bool cancel_requested = false;
-    bool cancel_queued = false; ///< its cancel request waits to be handed to the kernel
-    bool background = false;    ///< the library's own: points to no memory, and may be dropped with its ring
-    bool multishot = false;     ///< it is a multishot_operation
-    bool connecting = false;    ///< connect(2) has been issued: what remains is to wait and to ask for SO_ERROR
+    bool cancel_queued = false;      ///< its cancel request waits to be handed to the kernel
+    bool connecting = false;         ///< connect(2) has been issued: what remains is to wait and to ask for SO_ERROR
+    direction way = direction::none; ///< in which it waits for its turn
+    bool background = false;         ///< the library's own: points to no memory, and may be dropped with its ring
+    bool multishot = false;          ///< it is a multishot_operation
+
+    /// Forgets what its engine has noted in the course of an earlier start, and is queued.
+    void begin() noexcept
+    {
+        where = state::queued;
+        cancel_requested = false;
+        cancel_queued = false;
+        connecting = false;
+        awaited = ready_first;
+    }
 };
 
 /// An intrusive list of records, first in, first out. Owns nothing.
@@ -136,17 +146,18 @@ public:
 
     void erase(operation& op) noexcept
     {
-        auto& link = op.*Link;
+        const auto& link = op.*Link;
         (link.previous ? (link.previous->*Link).next : first_) = link.next;
         (link.next ? (link.next->*Link).previous : last_) = link.previous;
-        link = {};
     }
 
     operation* pop() noexcept
     {
-        operation* op = first_;
-        if (op)
-            erase(*op);
+        operation* const op = first_;
+        if (!op)
+            return nullptr;
+        first_ = (op->*Link).next;
+        (first_ ? (first_->*Link).previous : last_) = nullptr;
         return op;
     }
 

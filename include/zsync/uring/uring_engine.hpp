@@ -9,6 +9,7 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <vector>
 
@@ -140,12 +141,13 @@ private:
     using lock = std::unique_lock<light_mutex>;
     using queue = operation_list<&operation::queue>;
 
+    void refuse(operation& op, operation_id* id) noexcept;
     void woken() noexcept;
     static std::size_t deliver(queue finished, void* sink) noexcept;
 
     // The lock is held in all of these; submit() lets go of it while it is in the kernel.
     bool may_enter() const noexcept;
-    bool may_poll(int descriptor) noexcept;
+    [[gnu::noinline]] bool may_poll(int descriptor) noexcept;
     void become_runner(lock& held);
     void become_owner();
     void renew_ring(detail::ring_mode mode);
@@ -155,16 +157,27 @@ private:
     bool fill_cancels() noexcept;
     bool fill_closes() noexcept;
     bool fill() noexcept;
+    bool goes_to_kernel(operation& op) noexcept;
     int submit(lock& held) noexcept;
     void prompt(lock& held) noexcept;
+    void prompt() noexcept;
     void spin(lock& held, std::optional<std::chrono::microseconds>& timeout) noexcept;
     bool nothing_to_deliver() const noexcept;
     void reap() noexcept;
     bool cancel_all_on(int descriptor) noexcept;
-    void enqueue(operation& op) noexcept;
+    void enqueue(operation& op) noexcept
+    {
+        op.where = operation::state::queued;
+        queued_.push(op);
+    }
     void try_sends_on(int descriptor) noexcept;
     void request_cancel(operation& op) noexcept;
-    void enter_kernel(operation& op) noexcept;
+    void enter_kernel(operation& op) noexcept
+    {
+        op.where = operation::state::in_kernel;
+        ++in_kernel_;
+        background_in_kernel_ += op.background;
+    }
     void note_drained(const operation& op, const io_uring_cqe& cqe) noexcept;
     void take_special(operation& op, const io_uring_cqe& cqe) noexcept;
     void take_one_of_many(multishot_operation& op, const io_uring_cqe& cqe) noexcept;
@@ -172,6 +185,7 @@ private:
     void settle(operation& op, int result) noexcept;
     void finish_or_retry(operation& op, int result) noexcept;
     void finish(operation& op, int result) noexcept;
+    void finished(operation& op) noexcept;
     void hand_over_cancels(lock& held) noexcept;
     void take_back_all() noexcept;
     buffer_pool_ptr make_buffers_locked(const buffer_options& options);

@@ -197,8 +197,8 @@ public:
         if constexpr (std::same_as<Buffers, boost::asio::null_buffers>)
             start_wait(impl, "async_receive(null_buffers)", receive_events(flags), handler, io_executor);
         else
-            start<receive_action<Buffers>>(on(impl, "async_receive"), handler, io_executor, buffers, flags,
-                                           is_stream(impl));
+            start<receive_action<Buffers>>(on(impl, "async_receive", waits_when_drained(impl)), handler, io_executor,
+                                           buffers, flags, is_stream(impl));
     }
 
     template <class Buffers, class Handler, class IoExecutor>
@@ -273,14 +273,14 @@ private:
     // Not by its state: a protocol's type is mostly a constant.
     static bool is_stream(const implementation_type& impl) { return impl.protocol_.type() == SOCK_STREAM; }
 
-    subject on(implementation_type& impl, const char* operation)
+    static bool waits_when_drained(const implementation_type& impl)
     {
-        return {this->reactor_.context(),
-                "socket",
-                &impl,
-                impl.socket_,
-                operation,
-                is_stream(impl) && impl.protocol_.family() == AF_UNIX};
+        return is_stream(impl) && impl.protocol_.family() == AF_UNIX;
+    }
+
+    subject on(implementation_type& impl, const char* operation, bool waits_when_drained = false)
+    {
+        return {this->reactor_.context(), "socket", &impl, impl.socket_, operation, waits_when_drained};
     }
 
     template <class Handler, class IoExecutor>
