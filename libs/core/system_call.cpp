@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <zsync/core/system_call.hpp>
 
+#include "call.hpp"
+
 #include <algorithm>
 #include <climits>
 
@@ -16,20 +18,16 @@ namespace zsync
 namespace
 {
 
+using detail::call;
+using detail::call_through_signals;
+using detail::is_read;
+using detail::is_vectored;
+using detail::transfer;
+
 bool finish(operation& op, int result) noexcept
 {
     op.result = result;
     return true;
-}
-
-bool is_vectored(const operation& op) noexcept
-{
-    return op.code == opcode::readv || op.code == opcode::writev;
-}
-
-bool is_read(const operation& op) noexcept
-{
-    return op.code == opcode::read || op.code == opcode::readv;
 }
 
 int pending_error(int descriptor) noexcept
@@ -51,98 +49,6 @@ bool has_socket_option(int descriptor, int option, int expected) noexcept
     int value = 0;
     socklen_t size = sizeof value;
     return ::getsockopt(descriptor, SOL_SOCKET, option, &value, &size) == 0 && value == expected;
-}
-
-// read(2) and its relatives, with `flags` beside the operation's own.
-ssize_t transfer(const operation& op, int flags) noexcept
-{
-    const int all = static_cast<int>(op.flags) | flags;
-    const auto offset = static_cast<off_t>(op.offset); // -1 is the descriptor's position
-    if (all == 0 && !is_vectored(op))
-    {
-        const bool here = op.offset == operation::current_position;
-        if (is_read(op))
-            return here ? ::read(op.descriptor, op.address, op.length)
-                        : ::pread(op.descriptor, op.address, op.length, offset);
-        return here ? ::write(op.descriptor, op.address, op.length)
-                    : ::pwrite(op.descriptor, op.address, op.length, offset);
-    }
-    const iovec one{op.address, op.length};
-    const iovec* const pieces = is_vectored(op) ? static_cast<const iovec*>(op.address) : &one;
-    const auto count = is_vectored(op) ? static_cast<int>(op.length) : 1;
-    return is_read(op) ? ::preadv2(op.descriptor, pieces, count, offset, all)
-                       : ::pwritev2(op.descriptor, pieces, count, offset, all);
-}
-
-// Makes the call that an operation stands for. `flags` are beside its own MSG_ flags.
-int call(const operation& op, int flags = 0) noexcept
-{
-    const int all = static_cast<int>(op.flags) | flags;
-    ssize_t result = 0;
-    switch (op.code)
-    {
-    case opcode::nop:
-        break;
-    case opcode::read:
-    case opcode::write:
-    case opcode::readv:
-    case opcode::writev:
-        result = transfer(op, 0);
-        break;
-    case opcode::receive:
-        result = ::recv(op.descriptor, op.address, op.length, all);
-        break;
-    case opcode::send:
-        result = ::send(op.descriptor, op.address, op.length, all);
-        break;
-    case opcode::receive_message:
-        result = ::recvmsg(op.descriptor, static_cast<msghdr*>(op.address), all);
-        break;
-    case opcode::send_message:
-        result = ::sendmsg(op.descriptor, static_cast<const msghdr*>(op.address), all);
-        break;
-    case opcode::send_messages:
-        result = ::sendmmsg(op.descriptor, static_cast<mmsghdr*>(op.address), op.length, all);
-        break;
-    case opcode::receive_messages:
-        // What blocks does so for the first one only.
-        result = ::recvmmsg(op.descriptor, static_cast<mmsghdr*>(op.address), op.length, all | MSG_WAITFORONE, nullptr);
-        break;
-    case opcode::accept:
-        result = ::accept4(op.descriptor, static_cast<sockaddr*>(op.address),
-                           static_cast<socklen_t*>(op.address_length), all);
-        break;
-    case opcode::connect:
-        result = ::connect(op.descriptor, static_cast<const sockaddr*>(op.address), op.length);
-        break;
-    case opcode::poll:
-        return detail::events_now(op.descriptor, op.flags);
-    case opcode::open:
-        result = ::openat(op.descriptor, static_cast<const char*>(op.address), all, op.length);
-        break;
-    case opcode::sync:
-        result = op.flags ? ::fdatasync(op.descriptor) : ::fsync(op.descriptor);
-        break;
-    case opcode::send_zero_copy:
-    case opcode::send_message_zero_copy:
-    case opcode::accept_many:
-    case opcode::receive_many:
-    case opcode::receive_message_many:
-    case opcode::accept_direct:
-    case opcode::shutdown:
-    case opcode::install:
-        return -EOPNOTSUPP; // no single call does this
-    }
-    return result < 0 ? -errno : static_cast<int>(result);
-}
-
-int call_through_signals(const operation& op, int flags = 0) noexcept
-{
-    int result;
-    do
-        result = call(op, flags);
-    while (result == -EINTR);
-    return result;
 }
 
 // The same as read(2) or write(2) on a socket, without blocking.

@@ -343,17 +343,6 @@ void reactor_engine::forget(int descriptor, watch& place) noexcept
         request_cancel(*op);
 }
 
-// Returns when no attempt on a descriptor is in progress.
-void reactor_engine::await_attempt_on(int descriptor, lock& held) const noexcept
-{
-    while (attempted_ && attempted_->descriptor == descriptor)
-    {
-        held.unlock();
-        std::this_thread::yield();
-        held.lock();
-    }
-}
-
 // @throws std::bad_alloc
 reactor_engine::watch& reactor_engine::watch_at(int descriptor)
 {
@@ -372,49 +361,6 @@ const reactor_engine::watch* reactor_engine::find_watch(int descriptor) const no
 reactor_engine::watch* reactor_engine::find_watch(int descriptor) noexcept
 {
     return const_cast<watch*>(std::as_const(*this).find_watch(descriptor));
-}
-
-bool reactor_engine::cancel_all_on(int descriptor) noexcept
-{
-    bool any = false;
-    records_.for_each_on(descriptor,
-                         [&](operation& op)
-                         {
-                             any = true;
-                             request_cancel(op);
-                         });
-    return any;
-}
-
-void reactor_engine::try_sends_on(int descriptor) noexcept
-{
-    bool more = true;
-    records_.for_each_on(descriptor,
-                         [&](operation& op)
-                         {
-                             if (!more || op.way != direction::out || op.cancel_requested)
-                                 return;
-                             more = op.where == operation::state::queued && !op.awaited &&
-                                    detail::attempt(op, is_known_pollable(op));
-                             if (!more)
-                                 return;
-                             queued_.erase(op);
-                             finish(op, op.result);
-                         });
-}
-
-void reactor_engine::request_cancel(operation& op) noexcept
-{
-    if (std::exchange(op.cancel_requested, true))
-        return;
-    ++counters_.cancels_requested;
-    if (&op == attempted_) // its result decides
-        return;
-    if (op.where == operation::state::queued)
-        queued_.erase(op);
-    else if (op.where == operation::state::in_kernel)
-        find_watch(op.descriptor)->waiting.erase(op);
-    finish(op, op.result > 0 ? op.result : -ECANCELED); // more than 0: a part of what MSG_WAITALL collects
 }
 
 void reactor_engine::finish(operation& op, int result) noexcept
