@@ -54,6 +54,14 @@ public:
     virtual void work_started() noexcept = 0;
     virtual void work_finished() noexcept = 0;
 
+    /// Queues an item in the place of a unit of work, which ends: the end of an operation. To be called by completion
+    /// functions, in a turn of the loop's engine or in its shutdown. Never blocks.
+    virtual void complete(work_item& item) noexcept
+    {
+        post(item);
+        work_finished(); // after that: the item counts
+    }
+
     /// Says whether the calling thread is inside this loop's run function. Never blocks.
     bool running_here() const noexcept { return current() == this; }
 

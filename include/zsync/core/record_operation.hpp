@@ -2,29 +2,18 @@
 #pragma once
 
 #include <zsync/core/descriptor.hpp>
-#include <zsync/core/detail/forget_cancellation.hpp>
-#include <zsync/core/detail/recycling_allocator.hpp>
-#include <zsync/core/loop_executor.hpp>
 #include <zsync/core/operation.hpp>
+#include <zsync/core/operation_work.hpp>
+#include <zsync/core/work_item.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/associated_allocator.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
-#include <boost/asio/associated_executor.hpp>
-#include <boost/asio/async_result.hpp>
 #include <boost/asio/cancellation_type.hpp>
-#include <boost/asio/defer.hpp>
-#include <boost/asio/execution/executor.hpp>
-#include <boost/asio/execution/outstanding_work.hpp>
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/prefer.hpp>
 #include <boost/system/error_code.hpp>
 
+#include <cerrno>
 #include <memory>
 #include <new>
-#include <tuple>
-#include <type_traits>
 #include <utility>
 
 namespace zsync::detail
@@ -35,15 +24,6 @@ inline boost::system::error_code record_error(const operation& record) noexcept
 {
     return record.result < 0 ? boost::system::error_code(-record.result, boost::system::system_category())
                              : boost::system::error_code();
-}
-
-/// A handler's memory: its own allocator, else recycled blocks.
-template <class Handler, class T>
-auto memory_of(const Handler& handler)
-{
-    using associated = boost::asio::associated_allocator_t<Handler, recycling_allocator<void>>;
-    return typename std::allocator_traits<associated>::template rebind_alloc<T>(
-        boost::asio::get_associated_allocator(handler, recycling_allocator<void>()));
 }
 
 /// Cancels an operation by its id, which is harmless once the operation has completed.
@@ -59,121 +39,10 @@ struct cancel_by_id
     }
 };
 
-/// An executor that counts as work while it lives: a plain one that tracks, or a guard for those of before Asio 1.18.
-template <class Executor, bool = boost::asio::execution::is_executor<Executor>::value>
-class working_executor
-{
-public:
-    explicit working_executor(const Executor& executor) noexcept
-        : executor_(boost::asio::prefer(executor, boost::asio::execution::outstanding_work.tracked))
-    {
-    }
-    const auto& get() const noexcept { return executor_; }
-
-private:
-    std::decay_t<decltype(boost::asio::prefer(std::declval<const Executor&>(),
-                                              boost::asio::execution::outstanding_work.tracked))>
-        executor_;
-};
-
-template <class Executor>
-class working_executor<Executor, false>
-{
-public:
-    explicit working_executor(const Executor& executor) noexcept : guard_(executor) {}
-    Executor get() const noexcept { return guard_.get_executor(); }
-
-private:
-    boost::asio::executor_work_guard<Executor> guard_;
-};
-
-/// A handler and what it is told, as a function for its executor. It keeps that working until it is called: a context
-/// whose turn queues it may not have counted it yet when the operation lets go of its work.
-template <class Handler, class Work, class Results>
-struct told_handler
-{
-    using allocator_type = boost::asio::associated_allocator_t<Handler, recycling_allocator<void>>;
-
-    Handler handler;
-    Work work;
-    Results results;
-
-    allocator_type get_allocator() const noexcept
-    {
-        return boost::asio::get_associated_allocator(handler, recycling_allocator<void>());
-    }
-
-    void operator()()
-    {
-        // On the handler's executor, where cancelling is the user's to serialize with this.
-        forget_cancellation(boost::asio::get_associated_cancellation_slot(handler));
-        std::apply(std::move(handler), std::move(results));
-    }
-};
-
-/// The executors of an operation in flight: both count it as work, as Asio's own operations have it.
-template <class Handler>
-class operation_work
-{
-    using associated = boost::asio::associated_executor_t<Handler, boost::asio::any_io_executor>;
-
-public:
-    operation_work(const Handler& handler, const boost::asio::any_io_executor& io)
-        : operation_work(boost::asio::get_associated_executor(handler, io), io, 0)
-    {
-    }
-
-    /// Queues the handler: never calls it here.
-    template <class Results>
-    void tell(Handler&& handler, Results&& results, bool from_turn)
-    {
-        const auto executor = handler_work_.get();
-        told_handler<Handler, working_executor<associated>, std::decay_t<Results>> told{
-            std::move(handler), std::move(handler_work_), std::forward<Results>(results)};
-        if constexpr (std::is_same_v<associated, boost::asio::any_io_executor>)
-        {
-            // Past the type erasure, which would take memory from Asio's small cache.
-            if (const auto* const ours = executor.template target<tracked_loop_executor>()) [[likely]]
-                return queue(loop_executor(ours->owner()), std::move(told), from_turn);
-        }
-        queue(executor, std::move(told), from_turn);
-    }
-
-private:
-    using tracked_loop_executor = std::decay_t<decltype(boost::asio::prefer(
-        std::declval<const loop_executor&>(), boost::asio::execution::outstanding_work.tracked))>;
-
-    // What an engine's turn delivers goes on where the turn was taken, if that thread may run it.
-    template <class Executor, class Told>
-    static void queue(const Executor& executor, Told&& told, bool from_turn)
-    {
-        if (from_turn)
-            boost::asio::defer(executor, std::move(told));
-        else
-            boost::asio::post(executor, std::move(told));
-    }
-
-    operation_work(const associated& executor, const boost::asio::any_io_executor& io, int) : handler_work_(executor)
-    {
-        if (differs(executor, io))
-            io_work_ = boost::asio::prefer(io, boost::asio::execution::outstanding_work.tracked);
-    }
-
-    static bool differs(const associated& executor, const boost::asio::any_io_executor& io) noexcept
-    {
-        if constexpr (std::is_same_v<associated, boost::asio::any_io_executor>)
-            return executor != io;
-        else
-            return true;
-    }
-
-    working_executor<associated> handler_work_;
-    boost::asio::any_io_executor io_work_; // empty: the same
-};
-
 /// One asynchronous operation of a handle: the record, what it asks and answers (the Action), its handler, and the
 /// work that keeps its executors running. It lives in the handler's memory, which is free again before the handler is
-/// called; the handler is always posted to its associated executor, even if the operation fails at once.
+/// called; the handler is always posted to its associated executor, even if the operation fails at once. Where that is
+/// the loop of a context of ours, the operation itself is what is posted, and no more memory is needed.
 ///
 /// An Action is movable and has
 /// - `static constexpr direction way`: in: the one reader, out: the one writer, none: neither;
@@ -183,14 +52,14 @@ private:
 /// Cancellation: all three types end the operation with operation_aborted, unless it completes first. A context that
 /// is destroyed with the operation in flight destroys the handler without calling it.
 template <class Action, class Handler>
-class record_operation final : public operation
+class record_operation final : public operation, private work_item
 {
 public:
     /// Starts an operation of a handle; a null core is a closed one's. `io`: the engine of an operation that belongs to
     /// no descriptor yet, or null. With an errno in `refused` it fails with that instead.
     /// @throws what allocating or moving the handler throws; then nothing has been started.
-    static void start(Handler&& handler, const boost::asio::any_io_executor& io_executor, descriptor_ptr core,
-                      Action&& action, engine* io = nullptr, int refused = 0)
+    static void start(Handler&& handler, const bound_executor& io_executor, descriptor_ptr core, Action&& action,
+                      engine* io = nullptr, int refused = 0)
     {
         auto memory = memory_of<Handler, record_operation>(handler);
         using traits = std::allocator_traits<decltype(memory)>;
@@ -208,8 +77,7 @@ public:
     }
 
 private:
-    record_operation(Handler&& handler, const boost::asio::any_io_executor& io_executor, descriptor_ptr&& core,
-                     Action&& action)
+    record_operation(Handler&& handler, const bound_executor& io_executor, descriptor_ptr&& core, Action&& action)
         : work_(handler, io_executor), handler_(std::move(handler)), core_(std::move(core)), action_(std::move(action))
     {
         on_complete = [](operation& self, void*) noexcept { static_cast<record_operation&>(self).complete(true); };
@@ -230,7 +98,7 @@ private:
         result = 0;
         if (!action_.describe(*this))
             return complete(false);
-        if (!io.supports(code))
+        if (code >= opcode::send_zero_copy && !io.supports(code)) [[unlikely]] // the others every engine has
         {
             result = -EOPNOTSUPP;
             return complete(false);
@@ -271,25 +139,58 @@ private:
             core.end_other();
     }
 
-    // Ends the process if there is no memory to queue the handler with: there is nobody left to be told.
     void complete(bool from_turn) noexcept
     {
-        auto results = action_.outcome(*this);
-        auto memory = memory_of<Handler, record_operation>(handler_);
-        Handler handler(std::move(handler_));
-        operation_work<Handler> work(std::move(work_));
-        const descriptor_ptr core(std::move(core_));
-        this->~record_operation();
-        std::allocator_traits<decltype(memory)>::deallocate(memory, this, 1);
-
         // The handler may start the next transfer on another thread at once; who waits for a closed descriptor to be
         // idle is told last.
+        const descriptor_ptr core(std::move(core_));
         const bool closed = core && !core->is_open();
         if (core && !closed)
             leave(*core);
-        work.tell(std::move(handler), std::move(results), from_turn);
+        if (work_.owner()) [[likely]]
+            queue_on_loop(from_turn);
+        else
+            tell(from_turn);
         if (closed)
             leave(*core);
+    }
+
+    void queue_on_loop(bool from_turn) noexcept
+    {
+        run = [](work_item& item, bool invoke) { static_cast<record_operation&>(item).finish(invoke); };
+        loop& owner = work_.release();
+        if (from_turn) [[likely]]
+            return owner.complete(*this);
+        owner.post(*this);
+        owner.work_finished(); // after that: the item counts
+    }
+
+    // On the loop.
+    void finish(bool invoke)
+    {
+        auto results = action_.outcome(*this);
+        Handler handler = destroy();
+        if (invoke)
+            call_told(std::move(handler), std::move(results));
+    }
+
+    // Ends the process if there is no memory to queue the handler with: there is nobody left to be told.
+    void tell(bool from_turn) noexcept
+    {
+        auto results = action_.outcome(*this);
+        operation_work<Handler> work(std::move(work_));
+        Handler handler = destroy();
+        work.tell(std::move(handler), std::move(results), from_turn);
+    }
+
+    // All but the handler.
+    Handler destroy() noexcept
+    {
+        auto memory = memory_of<Handler, record_operation>(handler_);
+        Handler handler(std::move(handler_));
+        this->~record_operation();
+        std::allocator_traits<decltype(memory)>::deallocate(memory, this, 1);
+        return handler;
     }
 
     operation_work<Handler> work_;
@@ -305,79 +206,43 @@ public:
     using executor_type = boost::asio::any_io_executor;
 
     /// With an errno in `refused` the operation fails with that.
-    operation_initiation(executor_type io_executor, descriptor_ptr core, int refused = 0) noexcept
-        : io_executor_(std::move(io_executor)), core_(std::move(core)), refused_(refused)
+    operation_initiation(const bound_executor& io_executor, descriptor_ptr core, int refused = 0) noexcept
+        : io_executor_(io_executor), core_(std::move(core)), refused_(refused)
     {
     }
 
     /// Of an operation that belongs to no descriptor yet.
-    operation_initiation(executor_type io_executor, engine& io) noexcept
-        : io_executor_(std::move(io_executor)), io_(&io)
+    operation_initiation(const bound_executor& io_executor, engine& io) noexcept : io_executor_(io_executor), io_(&io)
     {
     }
 
-    const executor_type& get_executor() const noexcept { return io_executor_; }
+    executor_type get_executor() const { return io_executor_.get(); }
 
     template <class Handler, class Action>
-    void operator()(Handler&& handler, Action action) const
+    void operator()(Handler&& handler, Action action) const&
     {
-        record_operation<Action, std::decay_t<Handler>>::start(std::decay_t<Handler>(std::forward<Handler>(handler)),
-                                                               io_executor_, core_, std::move(action), io_, refused_);
+        start(std::forward<Handler>(handler), core_, std::move(action));
+    }
+
+    template <class Handler, class Action>
+    void operator()(Handler&& handler, Action action) &&
+    {
+        start(std::forward<Handler>(handler), std::move(core_), std::move(action));
     }
 
 private:
-    executor_type io_executor_;
+    template <class Handler, class Action>
+    void start(Handler&& handler, descriptor_ptr core, Action&& action) const
+    {
+        record_operation<Action, std::decay_t<Handler>>::start(std::decay_t<Handler>(std::forward<Handler>(handler)),
+                                                               io_executor_, std::move(core), std::move(action), io_,
+                                                               refused_);
+    }
+
+    bound_executor io_executor_;
     descriptor_ptr core_;
     engine* io_ = nullptr;
     int refused_ = 0;
-};
-
-/// Closes a descriptor, and completes when nothing is in flight on it. See descriptor_core::close().
-template <class Handler>
-class close_operation final : descriptor_core::idle_waiter
-{
-public:
-    static void start(Handler&& handler, const boost::asio::any_io_executor& io_executor, descriptor_ptr core)
-    {
-        auto memory = memory_of<Handler, close_operation>(handler);
-        using traits = std::allocator_traits<decltype(memory)>;
-        close_operation* const self = traits::allocate(memory, 1);
-        try
-        {
-            new (self) close_operation(std::move(handler), io_executor);
-        }
-        catch (...)
-        {
-            traits::deallocate(memory, self, 1);
-            throw;
-        }
-        if (!core)
-            return self->complete();
-        self->error_ = core->close();
-        core->when_idle(*self);
-    }
-
-private:
-    close_operation(Handler&& handler, const boost::asio::any_io_executor& io_executor)
-        : work_(handler, io_executor), handler_(std::move(handler))
-    {
-        idle = [](idle_waiter& self) noexcept { static_cast<close_operation&>(self).complete(); };
-    }
-
-    void complete() noexcept
-    {
-        const std::tuple results(error_);
-        auto memory = memory_of<Handler, close_operation>(handler_);
-        Handler handler(std::move(handler_));
-        operation_work<Handler> work(std::move(work_));
-        this->~close_operation();
-        std::allocator_traits<decltype(memory)>::deallocate(memory, this, 1);
-        work.tell(std::move(handler), results, true); // after what a turn has told
-    }
-
-    operation_work<Handler> work_;
-    Handler handler_;
-    boost::system::error_code error_;
 };
 
 } // namespace zsync::detail

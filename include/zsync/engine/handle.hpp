@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <zsync/core/close_operation.hpp>
 #include <zsync/core/descriptor.hpp>
 #include <zsync/core/record_operation.hpp>
 #include <zsync/engine/engine_for.hpp>

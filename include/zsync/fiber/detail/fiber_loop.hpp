@@ -52,6 +52,11 @@ public:
     void post(work_item& item) noexcept override;
     void work_started() noexcept override { work_.fetch_add(1, std::memory_order_relaxed); }
     void work_finished() noexcept override;
+    void complete(work_item& item) noexcept override
+    {
+        ready_.push(item);
+        work_.fetch_sub(1, std::memory_order_relaxed); // not the end of all: the item is there
+    }
 
     /// Tells that so much of the work that executors track is a spawned fiber's own: that of its handler, which ends
     /// when the fiber does, and wakes nobody. On the loop's thread.

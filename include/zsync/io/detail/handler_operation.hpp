@@ -45,7 +45,7 @@ public:
 private:
     handler_operation(Handler&& handler, const settings& with, Steps&& steps)
         : with_(with),
-          work_(handler, boost::asio::any_io_executor(loop_executor(*with.owner))),
+          work_(handler, loop_executor(*with.owner)),
           handler_(std::move(handler)),
           steps_(std::move(steps))
     {
