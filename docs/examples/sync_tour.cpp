@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: BSL-1.0
 // What docs/sync.md shows: a channel between a thread and fibers, a lock that a handler waits for, a wait with a
-// deadline and one that is cancelled; the first of several things, news for all, and a value to watch. Returns 0 if all
-// came out as it says there.
+// deadline and one that is cancelled; the first of several things, and of a list; news for all, and a value to watch.
+// Returns 0 if all came out as it says there.
 #include <zsync/fiber.hpp>
 #include <zsync/sync.hpp>
 
 #include <boost/asio.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <iostream>
+#include <memory>
 #include <mutex>
 #include <thread>
+#include <vector>
 
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
@@ -92,6 +95,37 @@ int main()
         },
         asio::detached);
 
+    // The first of as many as there are: three shards send, one fiber takes from whichever has something.
+    std::vector<std::unique_ptr<zsync::channel<int>>> shards;
+    for (int number = 1; number <= 3; ++number)
+        shards.push_back(std::make_unique<zsync::channel<int>>(number));
+    int merged = 0;
+    zsync::spawn(
+        server,
+        [&]
+        {
+            while (!shards.empty())
+            {
+                const auto [which, item] =
+                    zsync::select(zsync::one_of(shards, [](auto& shard) { return shard->receiving(); }));
+                if (item.result)
+                    merged += *item.result;
+                else // closed, and drained
+                    shards.erase(shards.begin() + static_cast<std::ptrdiff_t>(item.place));
+            }
+        },
+        asio::detached);
+    for (auto& shard : shards)
+        zsync::spawn(
+            server,
+            [&to = *shard]
+            {
+                for (int i = 1; i <= 10; ++i)
+                    to.send(i);
+                to.close();
+            },
+            asio::detached);
+
     // News for all, and a value to watch: the reader is too slow for the first.
     zsync::broadcast_channel<int> news(2);
     zsync::watch<int> temperature(20);
@@ -126,8 +160,8 @@ int main()
 
     std::cout << "sum " << sum << ", locked " << locked << ", in time " << in_time << ", then " << reason.message()
               << "\nserved " << served << ", idle " << idle << ", missed " << missed << ", last " << last
-              << ", warmest " << warmest << '\n';
+              << ", warmest " << warmest << ", merged " << merged << '\n';
     const bool first = sum == 500'500 && locked && !in_time && reason == asio::error::operation_aborted;
-    const bool second = served == 42 && idle && missed == 3 && last == 5 && warmest == 25;
+    const bool second = served == 42 && idle && missed == 3 && last == 5 && warmest == 25 && merged == 165;
     return first && second ? 0 : 1;
 }

@@ -9,6 +9,7 @@
 #include <zsync/sync/latch.hpp>
 #include <zsync/sync/mutex.hpp>
 #include <zsync/sync/once.hpp>
+#include <zsync/sync/one_of.hpp>
 #include <zsync/sync/oneshot.hpp>
 #include <zsync/sync/select.hpp>
 #include <zsync/sync/semaphore.hpp>

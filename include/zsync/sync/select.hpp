@@ -56,14 +56,14 @@ selected<T...> select_until(boost::system::error_code& ec, sync_clock::time_poin
     { return std::tuple_cat(std::tuple<std::size_t>(chosen), waits.take(chosen)); };
 
     if (waits.try_now(false))
-        return end(selecting.decision());
+        return end(waits.chosen());
     ec = agent_wait_base::refusal(self);
     if (ec) [[unlikely]]
         return end(none_selected);
     if (waits.try_now(true))
     {
         waits.disarm();
-        return end(selecting.decision());
+        return end(waits.chosen());
     }
 
     std::exception_ptr failure;
@@ -154,7 +154,8 @@ selected<T...> select_until(boost::system::error_code& ec, sync_clock::time_poin
 /// Throws what starting an operation throws, unless something else has ended the wait by then; what a function throws
 /// that the thread has run meanwhile, for a blocking_context (the results are lost then); and std::bad_alloc.
 ///
-/// A wait for waitables allocates nothing. Cases of one channel may stand in it several times, in both directions.
+/// A wait for waitables allocates nothing, but for lists: see one_of(). Cases of one channel may stand in it several
+/// times, in both directions.
 template <selectable... T>
     requires(sizeof...(T) != 0)
 selected<T...> select(T&&... what)
@@ -210,7 +211,7 @@ selected<T...> try_select(T&&... what)
 {
     detail::agent_selection selecting(agent::current());
     detail::select_waits<T...> waits(selecting, what...);
-    const std::size_t chosen = waits.try_now(false) ? selecting.decision() : none_selected;
+    const std::size_t chosen = waits.try_now(false) ? waits.chosen() : none_selected;
     return std::tuple_cat(std::tuple<std::size_t>(chosen), waits.take(chosen));
 }
 

@@ -13,14 +13,28 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace zsync
 {
 
-/// What can stand in a select(): a waitable (`channel.receiving()`, `event.waiting()`, `after(5ms)`), or an operation
-/// that can be called with a completion token (`timer.async_wait(asio::deferred)`, `io.read(peer, data)`).
+namespace detail
+{
+
+/// A list of operations: see one_of().
 template <class T>
-concept selectable = waitable<T> || detail::deferred_operation<T>;
+concept operation_list = requires
+{
+    typename std::remove_cvref_t<T>::operations_wait;
+};
+
+} // namespace detail
+
+/// What can stand in a select(): a waitable (`channel.receiving()`, `event.waiting()`, `after(5ms)`), an operation that
+/// can be called with a completion token (`timer.async_wait(asio::deferred)`, `io.read(peer, data)`), or a list of
+/// things of one of these kinds (`one_of(cases)`).
+template <class T>
+concept selectable = waitable<T> || detail::deferred_operation<T> || detail::operation_list<T>;
 
 /// In place of an index: none of what was waited for has ended the wait.
 inline constexpr std::size_t none_selected = std::numeric_limits<std::size_t>::max();
@@ -31,6 +45,28 @@ namespace detail
 /// Why a selection has ended otherwise, as its decision.
 inline constexpr std::size_t selection_aborted = selection::undecided - 1;
 inline constexpr std::size_t selection_timed_out = selection::undecided - 2;
+
+/// A decision for one of a list: the list's index, and the place in it. For all else it is the index.
+inline constexpr unsigned index_bits = 8;
+constexpr std::size_t decision_of(std::size_t index, std::size_t place) noexcept
+{
+    return index | place << index_bits;
+}
+constexpr std::size_t index_in(std::size_t decision) noexcept
+{
+    return decision & ((std::size_t{1} << index_bits) - 1);
+}
+constexpr std::size_t place_in(std::size_t decision) noexcept
+{
+    return decision >> index_bits;
+}
+
+/// A wait that is for the things in a list, of which each has a lock.
+template <class W>
+concept list_of_waits = requires(W& wait, std::vector<light_mutex*>& locks)
+{
+    wait.add_locks(locks);
+};
 
 /// Returns where a selection of so many begins to look: at random, so that none of several that are always ready
 /// starves another.
@@ -50,6 +86,13 @@ struct wait_for<T>
     using result_type = typename std::remove_cvref_t<T>::result_type;
 };
 
+template <operation_list T>
+struct wait_for<T>
+{
+    using type = typename std::remove_cvref_t<T>::operations_wait;
+    using result_type = typename std::remove_cvref_t<T>::result_type;
+};
+
 template <class T>
 using wait_for_t = typename wait_for<T>::type;
 
@@ -64,11 +107,12 @@ template <class T>
 inline constexpr bool is_timer = std::is_same_v<wait_for_t<T>, timer_case::wait_type>;
 
 /// Holds several locks, each once. Always taken in the same order, so that selections don't block each other for ever.
-template <std::size_t Count>
+/// Locks is an array or a vector of pointers, null among them perhaps.
+template <class Locks>
 class locks_held
 {
 public:
-    explicit locks_held(std::array<light_mutex*, Count> locks) noexcept : locks_(locks)
+    explicit locks_held(Locks locks) noexcept : locks_(std::move(locks))
     {
         std::sort(locks_.begin(), locks_.end(), std::less<>());
         end_ = std::unique(locks_.begin(), locks_.end());
@@ -88,8 +132,8 @@ public:
     locks_held& operator=(const locks_held&) = delete;
 
 private:
-    std::array<light_mutex*, Count> locks_;
-    typename std::array<light_mutex*, Count>::iterator end_;
+    Locks locks_;
+    typename Locks::iterator end_;
 };
 
 template <std::size_t Index, class T>
@@ -107,6 +151,8 @@ class select_waits_at;
 template <std::size_t... Index, class... T>
 class select_waits_at<std::index_sequence<Index...>, T...> : select_leaf<Index, T>...
 {
+    static_assert(sizeof...(T) < index_in(selection_timed_out), "more than a decision can name: use one_of()");
+
 public:
     using results_type = std::tuple<selected_t<T>...>;
 
@@ -118,18 +164,15 @@ public:
     {
         bool done = false;
         {
-            const locks_held<sizeof...(T)> held({leaf<Index>().lock()...});
+            const locks_held held(locks());
             const std::size_t first = first_to_try(sizeof...(T));
             const auto decided = [&](auto attempt)
             {
                 for (std::size_t i = 0; i != sizeof...(T); ++i)
                 {
                     const std::size_t index = first + i < sizeof...(T) ? first + i : first + i - sizeof...(T);
-                    if (((Index == index && attempt(leaf<Index>())) || ...))
-                    {
-                        of_.claim(index);
+                    if (((Index == index && attempt(leaf<Index>()) && claim(index, leaf<Index>())) || ...))
                         return true;
-                    }
                 }
                 return false;
             };
@@ -148,11 +191,15 @@ public:
         boost::system::error_code refused;
         const auto start = [&](std::size_t index, auto& wait)
         {
-            if constexpr (requires { wait.start(); })
+            if constexpr (
+                requires { wait.start(); } || requires { wait.start(failed_); })
                 if (!refused && of_.decision() == selection::undecided)
                 {
                     failed_ = index;
-                    refused = wait.start();
+                    if constexpr (requires { wait.start(failed_); })
+                        refused = wait.start(failed_);
+                    else
+                        refused = wait.start();
                 }
         };
         (start(Index, leaf<Index>()), ...);
@@ -182,14 +229,13 @@ public:
     /// Leaves all; operations are asked to end. The selection has been decided.
     void disarm() noexcept { (leaf<Index>().disarm(), ...); }
 
-    /// What has ended the selection, when all operations are over: the decision; or, if that was none of these, or the
-    /// operation that could not be started, the first operation that has completed all the same.
+    /// The index of what has ended the selection, when all operations are over: the decision's; or, if that was none of
+    /// these, or the operation that could not be started, the first operation's that has completed all the same.
     std::size_t chosen() const noexcept
     {
-        std::size_t chosen = of_.decision();
-        if (chosen < sizeof...(T) && chosen != failed_)
-            return chosen;
-        chosen = none_selected;
+        if (const std::size_t decision = of_.decision(); index_in(decision) < sizeof...(T) && decision != failed_)
+            return index_in(decision);
+        std::size_t chosen = none_selected;
         const auto look = [&](std::size_t index, const auto& wait)
         {
             if constexpr (requires { wait.has_completed(); })
@@ -209,8 +255,37 @@ private:
         return static_cast<select_leaf<I, std::tuple_element_t<I, std::tuple<T...>>>&>(*this).wait_;
     }
 
+    auto locks()
+    {
+        if constexpr ((list_of_waits<wait_for_t<T>> || ...))
+        {
+            std::vector<light_mutex*> all;
+            const auto add = [&](auto& wait)
+            {
+                if constexpr (requires { wait.add_locks(all); })
+                    wait.add_locks(all);
+                else
+                    all.push_back(wait.lock());
+            };
+            (add(leaf<Index>()), ...);
+            return all;
+        }
+        else
+            return std::array<light_mutex*, sizeof...(T)>{leaf<Index>().lock()...};
+    }
+
+    template <class Wait>
+    bool claim(std::size_t index, const Wait& taken) noexcept
+    {
+        if constexpr (list_of_waits<Wait>)
+            return of_.claim(decision_of(index, taken.place()));
+        else
+            return of_.claim(index);
+    }
+
     selection& of_;
-    std::size_t failed_ = none_selected; // the operation that could not be started; its handler's end is no result
+    std::size_t failed_ = none_selected; // the operation that could not be started, as a decision; its handler's end is
+                                         // no result
 };
 
 template <class... T>
