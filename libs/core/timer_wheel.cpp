@@ -40,27 +40,46 @@ std::size_t timer_wheel::take_due(clock::time_point now, std::uint64_t target, t
     return taken;
 }
 
-// From both ends at once: with a million timers each step waits for memory, and the two chains wait together, which
-// halves the time. Ties lose their order in the list; it is in the timers.
+// All chains, and each from both ends at once: with a million timers each step waits for memory, and eight wait
+// together. Ties lose their order in the chains; it is in the timers.
 void timer_wheel::spread_slot(std::size_t index) noexcept
 {
-    timer_link* front = slots_[index].head.next;
-    timer_link* back = slots_[index].head.prev;
-    mark_empty(index);
-    for (bool met = false; !met;)
+    struct rest
     {
-        timer_link* const first = std::exchange(front, front->next);
-        timer_link* const last = std::exchange(back, back->prev);
-        met = first == last || front == last;
-        link(static_cast<timer_node&>(*first));
-        if (first != last)
-            link(static_cast<timer_node&>(*last));
+        timer_link* front = nullptr; // null: nothing
+        timer_link* back = nullptr;
+    };
+    std::array<rest, chains_a_slot> rests;
+    for (std::size_t i = 0; i != chains_a_slot; ++i)
+        if (used_[index] >> i & 1)
+        {
+            const timer_link& head = heads_[first_chain(index) + i];
+            rests[i] = {head.next, head.prev};
+        }
+    mark_empty(index);
+    for (bool more = true; more;)
+    {
+        more = false;
+        for (rest& chain : rests)
+        {
+            if (!chain.front)
+                continue;
+            timer_link* const first = std::exchange(chain.front, chain.front->next);
+            timer_link* const last = std::exchange(chain.back, chain.back->prev);
+            if (first == last || chain.front == last)
+                chain.front = nullptr;
+            else
+                more = true;
+            link(static_cast<timer_node&>(*first), static_cast<timer_node&>(*first).order());
+            if (first != last)
+                link(static_cast<timer_node&>(*last), static_cast<timer_node&>(*last).order());
+        }
     }
 }
 
 std::size_t timer_wheel::take_slot(std::size_t index, clock::time_point now, timer_list& due) noexcept
 {
-    timer_link* const end = &slots_[index].head;
+    timer_link* const end = &heads_[index]; // level 0: one chain
     mark_empty(index);
     timer_link batch{nullptr, nullptr}; // what is due, chained by next and ended by nullptr
     timer_link* last = &batch;
@@ -70,7 +89,8 @@ std::size_t timer_wheel::take_slot(std::size_t index, clock::time_point now, tim
         auto& t = static_cast<timer_node&>(*std::exchange(node, node->next));
         if (t.deadline_ > now || tick_of(t.deadline_) > current_)
         {
-            link(t); // possibly into this same slot: what is left of the old chain does not go through its head
+            link(t,
+                 t.order()); // possibly into this same slot: what is left of the old chain does not go through its head
             continue;
         }
         __builtin_prefetch(&t + 1); // what derives from it: whoever pops it goes there next
@@ -97,10 +117,14 @@ void timer_wheel::take_all(timer_list& due) noexcept
     timer_link* tail = due.head_.prev;
     for (std::size_t index = first_slot(); index != no_slot; index = first_slot())
     {
+        for (std::size_t i = 0; i != chains_a_slot; ++i)
+            if (used_[index] >> i & 1)
+            {
+                timer_link* const end = &heads_[first_chain(index) + i];
+                for (timer_link* node = end->next; node != end;)
+                    tail = append(std::exchange(node, node->next), tail);
+            }
         mark_empty(index);
-        timer_link* const end = &slots_[index].head;
-        for (timer_link* node = end->next; node != end;)
-            tail = append(std::exchange(node, node->next), tail);
     }
     tail->next = &due.head_;
     due.head_.prev = tail;
@@ -110,7 +134,7 @@ void timer_wheel::take_all(timer_list& due) noexcept
 // Links a due timer behind the last one; returns it, as the last one.
 timer_link* timer_wheel::append(timer_link* node, timer_link* tail) noexcept
 {
-    static_cast<timer_node*>(node)->place_ = due_place;
+    static_cast<timer_node*>(node)->set_place(due_place);
     node->prev = tail;
     tail->next = node;
     return node;
@@ -122,8 +146,8 @@ bool timer_wheel::precedes(const timer_link& a, const timer_link& b) noexcept
     const auto& second = static_cast<const timer_node&>(b);
     if (first.deadline_ != second.deadline_)
         return first.deadline_ < second.deadline_;
-    // The sign of the difference of two 48-bit numbers: right across the wrap-around too.
-    return static_cast<std::int64_t>((first.order_ - second.order_) << 16) < 0;
+    // The sign of the difference: right across the wrap-around too.
+    return static_cast<std::int64_t>(first.order() - second.order()) < 0;
 }
 
 timer_link* timer_wheel::merge(timer_link* a, timer_link* b) noexcept
@@ -141,22 +165,25 @@ timer_link* timer_wheel::merge(timer_link* a, timer_link* b) noexcept
     return merged.next;
 }
 
-// Merge sort from below: runs[n] is empty or a sorted chain of 2^n timers.
+// Merge sort from below: runs[n] is empty or a sorted chain of 2^n timers; n is below `used`.
 timer_link* timer_wheel::sort(timer_link* chain) noexcept
 {
-    std::array<timer_link*, 48> runs{};
+    std::array<timer_link*, 48> runs;
+    std::size_t used = 0;
     while (chain)
     {
         timer_link* run = std::exchange(chain, chain->next);
         run->next = nullptr;
         std::size_t n = 0;
-        for (; runs[n]; ++n)
+        for (; n != used && runs[n]; ++n)
             run = merge(std::exchange(runs[n], nullptr), run);
+        if (n == used)
+            ++used;
         runs[n] = run;
     }
     timer_link* sorted = nullptr;
-    for (timer_link* run : runs)
-        sorted = merge(run, sorted);
+    for (std::size_t n = 0; n != used; ++n)
+        sorted = merge(runs[n], sorted);
     return sorted;
 }
 

@@ -35,7 +35,7 @@ public:
     ~timer_node() { assert(!linked()); }
 
     /// Tells whether the timer stands in a wheel or in a list of due timers.
-    [[nodiscard]] bool linked() const noexcept { return place_ != 0; }
+    [[nodiscard]] bool linked() const noexcept { return place() != 0; }
 
     /// Returns the deadline last given; meaningful once the timer has been inserted.
     [[nodiscard]] std::chrono::steady_clock::time_point deadline() const noexcept { return deadline_; }
@@ -44,9 +44,17 @@ private:
     friend class timer_list;
     friend class timer_wheel;
 
+    static constexpr std::uint64_t place_mask = 0xffff;
+
+    // 0: unlinked, due: in a timer_list, else 1 + the index of a chain
+    unsigned place() const noexcept { return static_cast<unsigned>(order_and_place_ & place_mask); }
+    void set_place(std::uint64_t place) noexcept { order_and_place_ = order() | place; }
+
+    // Of insertion; a multiple of 2^16, compared modulo 2^64.
+    std::uint64_t order() const noexcept { return order_and_place_ & ~place_mask; }
+
     std::chrono::steady_clock::time_point deadline_{};
-    std::uint64_t order_ : 48 = 0; // of insertion; compared modulo 2^48
-    std::uint64_t place_ : 16 = 0; // 0: unlinked, due: in a timer_list, else 1 + the index of a slot
+    std::uint64_t order_and_place_ = 0;
 };
 
 /// Holds due timers, taken out of a wheel, until the engine delivers them. Each can still be cancelled until popped.
@@ -70,7 +78,7 @@ public:
         auto* first = static_cast<timer_node*>(head_.next);
         head_.next = first->next;
         first->next->prev = &head_;
-        first->place_ = 0;
+        first->set_place(0);
         return first;
     }
 
@@ -85,12 +93,16 @@ private:
 /// A hierarchical wheel: 9 levels of 64 slots, a slot of level 0 being one tick of 2^10 ns and one of level n + 1 being
 /// all of level n. That spans every time_point, so nothing overflows. A timer stands on the level of the highest digit
 /// in which its tick differs from the current one; so each level's slots lie ahead of the current digit, never around
-/// it, and all of level n is due before any of level n + 1. A bitmap a level finds the next slot in one instruction:
-/// after idling, `expire` costs a few steps for each timer, nothing for each tick.
+/// it, and all of level n is due before any of level n + 1. Bitmaps find the next slot in two instructions: after
+/// idling, `expire` costs a few steps for each timer, nothing for each tick.
+///
+/// The timers of a slot above level 0 stand in four chains, which are walked side by side when the slot is spread over
+/// finer ones: with a million timers each step waits for memory, and so several wait together.
 ///
 /// Ticks only sort; what is due is decided, and ordered, by the deadline itself, to the nanosecond.
 ///
-/// No function blocks. Shared objects are not thread-safe: the engine that owns the wheel locks. 14 KiB.
+/// No function blocks. Shared objects are not thread-safe: the engine that owns the wheel locks. 38 KiB, of
+/// which it touches what slots in use need.
 class timer_wheel
 {
 public:
@@ -112,9 +124,8 @@ public:
     {
         assert(!t.linked());
         t.deadline_ = deadline;
-        t.order_ = ++order_ & order_mask;
         ++size_;
-        link(t);
+        link(t, next_order());
     }
 
     /// Unlinks a timer from this wheel, or from a list that this wheel's expire put it into. False if it was unlinked.
@@ -126,13 +137,13 @@ public:
         timer_link* const after = t.next;
         before->next = after;
         after->prev = before;
-        if (t.place_ != due_place)
+        if (t.place() != due_place)
         {
             --size_;
-            if (before == after) // only a slot's head is its own neighbour
-                mark_empty(t.place_ - 1u);
+            if (before == after) // only a chain's head is its own neighbour
+                mark_chain_empty(t.place() - 1u);
         }
-        t.place_ = 0;
+        t.set_place(0);
         return true;
     }
 
@@ -141,10 +152,11 @@ public:
     /// time-out pushed ahead again and again costs two stores each time.
     bool rearm(timer_node& t, clock::time_point deadline) noexcept
     {
-        if (t.linked() && t.place_ != due_place && deadline >= t.deadline_)
+        const unsigned place = t.place();
+        if (place != 0 && place != due_place && deadline >= t.deadline_)
         {
             t.deadline_ = deadline;
-            t.order_ = ++order_ & order_mask;
+            t.order_and_place_ = next_order() | place;
             return true;
         }
         const bool was_linked = cancel(t);
@@ -163,9 +175,8 @@ public:
         to.prev = from.prev;
         to.next->prev = to.prev->next = &to;
         to.deadline_ = from.deadline_;
-        to.order_ = from.order_;
-        to.place_ = from.place_;
-        from.place_ = 0;
+        to.order_and_place_ = from.order_and_place_;
+        from.set_place(0);
     }
 
     /// Moves all timers whose deadline is not after `now` to the end of `due`, in deadline order, ties in the order of
@@ -194,7 +205,7 @@ public:
         const std::size_t index = first_slot();
         if (index == no_slot)
             return std::nullopt;
-        return slots_[index].earliest;
+        return earliest_[index];
     }
 
     /// Counts the timers in the wheel, not those in a list of due timers.
@@ -209,16 +220,24 @@ private:
     static constexpr std::size_t level_count = (64 - tick_bits) / slot_bits;
     static constexpr std::size_t slot_count = level_count << slot_bits;
     static constexpr std::size_t no_slot = slot_count;
-    static constexpr unsigned due_place = 0xffff;
-    static constexpr std::uint64_t order_mask = (std::uint64_t(1) << 48) - 1;
+    static constexpr unsigned due_place = timer_node::place_mask;
+    static constexpr std::size_t chains_a_slot = 4; // above level 0. Chosen, by measurement
+    static constexpr std::size_t fine_slots = 64;   // level 0
+    static constexpr std::size_t chain_count = fine_slots + chains_a_slot * (slot_count - fine_slots);
     static_assert(level_count * slot_bits + tick_bits == 64);
+    static_assert(chain_count < due_place);
 
-    // A slot is initialised by its first timer; the bitmap tells whether it has one.
-    struct slot
+    std::uint64_t next_order() noexcept { return order_ += timer_node::place_mask + 1; }
+
+    static std::size_t first_chain(std::size_t slot) noexcept
     {
-        timer_link head;
-        clock::time_point earliest; // not after any deadline in the slot
-    };
+        return slot < fine_slots ? slot : fine_slots + chains_a_slot * (slot - fine_slots);
+    }
+
+    static std::size_t slot_of(std::size_t chain) noexcept
+    {
+        return chain < fine_slots ? chain : fine_slots + (chain - fine_slots) / chains_a_slot;
+    }
 
     std::uint64_t tick_of(clock::time_point t) const noexcept
     {
@@ -230,45 +249,60 @@ private:
         return since >> tick_bits;
     }
 
-    void link(timer_node& t) noexcept
+    // A chain is initialised by its first timer.
+    void link(timer_node& t, std::uint64_t order) noexcept
     {
         const std::uint64_t tick = std::max(tick_of(t.deadline_), current_);
         const unsigned highest = static_cast<unsigned>(std::bit_width((tick ^ current_) | 1)) - 1;
         const unsigned level = highest / slot_bits;
         const unsigned digit = static_cast<unsigned>(tick >> (level * slot_bits)) & 63;
-        const unsigned index = (level << slot_bits) | digit;
-        const std::uint64_t bit = std::uint64_t(1) << digit;
-        slot& s = slots_[index];
-        if (occupied_[level] & bit)
+        const std::size_t slot = (level << slot_bits) | digit;
+        const std::size_t nth = level == 0 ? 0 : (order >> 16) % chains_a_slot;
+        const std::size_t chain = first_chain(slot) + nth;
+        const auto bit = static_cast<std::uint8_t>(1u << nth);
+        timer_link& head = heads_[chain];
+        if (used_[slot] & bit)
         {
-            s.earliest = std::min(s.earliest, t.deadline_);
+            earliest_[slot] = std::min(earliest_[slot], t.deadline_);
         }
         else
         {
-            occupied_[level] |= bit;
-            s.head = {&s.head, &s.head};
-            s.earliest = t.deadline_;
+            head = {&head, &head};
+            earliest_[slot] = used_[slot] ? std::min(earliest_[slot], t.deadline_) : t.deadline_;
+            used_[slot] |= bit;
+            occupied_[level] |= std::uint64_t(1) << digit;
+            levels_ |= std::uint32_t(1) << level;
         }
-        t.prev = s.head.prev;
-        t.next = &s.head;
+        t.prev = head.prev;
+        t.next = &head;
         t.prev->next = &t;
-        s.head.prev = &t;
-        t.place_ = (index + 1) & due_place;
+        head.prev = &t;
+        t.order_and_place_ = order | (chain + 1);
     }
 
-    void mark_empty(std::size_t index) noexcept
+    void mark_chain_empty(std::size_t chain) noexcept
     {
-        occupied_[index >> slot_bits] &= ~(std::uint64_t(1) << (index & 63));
+        const std::size_t slot = slot_of(chain);
+        used_[slot] &= static_cast<std::uint8_t>(~(1u << (chain - first_chain(slot))));
+        if (!used_[slot])
+            mark_empty(slot);
+    }
+
+    void mark_empty(std::size_t slot) noexcept
+    {
+        const std::size_t level = slot >> slot_bits;
+        used_[slot] = 0;
+        occupied_[level] &= ~(std::uint64_t(1) << (slot & 63));
+        if (!occupied_[level])
+            levels_ &= ~(std::uint32_t(1) << level);
     }
 
     std::size_t first_slot() const noexcept
     {
-        for (std::size_t level = 0; level != level_count; ++level)
-        {
-            if (occupied_[level])
-                return (level << slot_bits) + static_cast<std::size_t>(std::countr_zero(occupied_[level]));
-        }
-        return no_slot;
+        if (!levels_)
+            return no_slot;
+        const auto level = static_cast<std::size_t>(std::countr_zero(levels_));
+        return (level << slot_bits) + static_cast<std::size_t>(std::countr_zero(occupied_[level]));
     }
 
     // The first tick that an occupied slot covers.
@@ -291,8 +325,11 @@ private:
     std::uint64_t current_ = 0; // tick up to which slots have been worked off; grows only
     std::uint64_t order_ = 0;
     std::size_t size_ = 0;
-    std::array<std::uint64_t, level_count> occupied_{};
-    std::array<slot, slot_count> slots_;
+    std::uint32_t levels_ = 0;                           // a bit a level
+    std::array<std::uint64_t, level_count> occupied_{};  // a bit a slot
+    std::array<std::uint8_t, slot_count> used_{};        // a bit a chain
+    std::array<clock::time_point, slot_count> earliest_; // of used slots: not after any deadline in them
+    std::array<timer_link, chain_count> heads_;          // of used chains
 };
 
 } // namespace zsync
