@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
 // A TCP echo server with a fiber a connection, of functions that take an io. Serves `connections` connections, then
-// ends.
+// ends. timeouts=1: a read takes 30 s at most.
 
 #include "echo/sides.hpp"
 #include "harness/allocations.hpp"
@@ -11,16 +11,21 @@
 #include <boost/asio/detached.hpp>
 
 #include <array>
+#include <chrono>
 #include <span>
 #include <utility>
 
 namespace
 {
 
-void echo(zsync::io io, zsync::stream& peer, perf::allocation_window& window)
+using namespace std::chrono_literals;
+
+void echo(zsync::io io, zsync::stream& peer, bool timeouts, perf::allocation_window& window)
 {
     std::array<char, 4096> data;
-    while (const std::size_t n = io.read(peer, data).await())
+    const auto read = [&]
+    { return timeouts ? io.with_deadline(30s).read(peer, data).await() : io.read(peer, data).await(); };
+    while (const std::size_t n = read())
     {
         io.write(peer, std::span(data).first(n)).await();
         window.served();
@@ -34,6 +39,7 @@ void serve(const perf::cell_arguments& arguments)
     zsync::acceptor listener = io.listen(perf::loopback());
     perf::say_hello(listener.local_endpoint().port());
 
+    const bool timeouts = arguments.number("timeouts", 0) != 0;
     perf::allocation_window window(arguments);
     zsync::spawn(
         ctx,
@@ -44,7 +50,8 @@ void serve(const perf::cell_arguments& arguments)
                 zsync::stream peer = io.accept(listener).await();
                 peer.set_option(boost::asio::ip::tcp::no_delay(true));
                 zsync::spawn(
-                    ctx, [&, peer = std::move(peer)]() mutable { echo(io, peer, window); }, boost::asio::detached);
+                    ctx, [&, peer = std::move(peer)]() mutable { echo(io, peer, timeouts, window); },
+                    boost::asio::detached);
             }
             listener.close();
         },

@@ -97,6 +97,20 @@ group echo(unsigned connections, std::uint64_t count, double system_calls)
     return g;
 }
 
+// A deadline on every read of the façade.
+group timed_reads(unsigned connections, std::uint64_t count)
+{
+    const std::string clients = "connections=" + std::to_string(connections);
+    const std::string name = connections == 1 ? "one connection, " : std::to_string(connections) + " connections, ";
+    const std::string timed = facade + ", a deadline on every read";
+    cell with_deadlines = server(timed, "echo_facade", engine::native, clients);
+    with_deadlines.arguments.push_back("timeouts=1");
+    return {.cells = {server(facade, "echo_facade", engine::native, clients), with_deadlines},
+            .rows = {timed_row(name, timed, facade, 0.95), instruction_row(name, timed, facade, 1 / 1.03)},
+            .count = count,
+            .operation = "request"};
+}
+
 // How much longer the slowest of a thousand waits than the one in the middle: no peer is needed to judge that.
 group fairness(std::uint64_t count)
 {
@@ -175,8 +189,8 @@ suite echo_suite()
 {
     return {.name = "echo",
             .description = "TCP echo servers in one thread: fibers and callbacks, ours and Asio's",
-            .groups = {echo(64, 40'000, 0.1), echo(1, 5'000, 2.0), fairness(200'000), accept_and_close(20'000),
-                       datagrams(200'000)}};
+            .groups = {echo(64, 40'000, 0.1), echo(1, 5'000, 2.0), timed_reads(64, 40'000), timed_reads(1, 5'000),
+                       fairness(200'000), accept_and_close(20'000), datagrams(200'000)}};
 }
 
 } // namespace perf

@@ -79,8 +79,9 @@ public:
 private:
     void wait(std::size_t i, steady::time_point deadline)
     {
-        timers_[i].expires_at(deadline);
-        timers_[i].async_wait([this](error_code error) { ++(error ? aborted_ : expired_); });
+        boost::asio::steady_timer& timer = timers_[i];
+        timer.expires_at(deadline);
+        timer.async_wait([this](error_code error) { ++(error ? aborted_ : expired_); });
     }
 
     template <class Act>

@@ -71,7 +71,7 @@ suite timer_suite()
             .description = "stock timers, and the timer wheel by itself, with a million timers live",
             .groups = {engine_alone("made", 8.0), engine_alone("random", {}),
                        public_interface("default", "", "made", 3.0), public_interface("hint-1", "(1)", "made", 3.0),
-                       public_interface("default", "", "random", {})}};
+                       public_interface("default", "", "random", 3.0)}};
 }
 
 } // namespace perf
