@@ -53,7 +53,7 @@ stock_timers::stock_timers(scheduler& runs, engine& waits, bool locking) noexcep
 
 bool stock_timers::use(clock which)
 {
-    const lock held(mutex_);
+    const section held(mutex_);
     queue& used = queue_of(which);
     if (used.wheel)
         return false;
@@ -65,11 +65,11 @@ bool stock_timers::use(clock which)
 }
 
 void stock_timers::start(clock which, stock_timer& timer, time_point deadline, wait_operation& wait,
-                         stock_wait_canceller* named)
+                         stock_wait_canceller* named) noexcept
 {
     scheduler_.work_started(); // before the start: another thread may run the handler before this one is back
-    lock held(mutex_);
-    if (stopped_)
+    section held(mutex_);
+    if (stopped_) [[unlikely]]
     {
         held.unlock();
         wait.task_result_ = 1;
@@ -78,13 +78,12 @@ void stock_timers::start(clock which, stock_timer& timer, time_point deadline, w
     }
     ++started_;
     queue& q = queue_of(which);
-    if (timer.waits_.empty())
+    if (!timer.pending())
     {
         q.wheel->rearm(timer, deadline);
         timer.entered_ = true;
     }
-    timer.waits_.push(&wait);
-    timer.pending_.store(timer.pending_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    timer.push(wait);
     if (named)
     {
         timer.with_cancellers_ = true;
@@ -103,41 +102,86 @@ void stock_timers::start(clock which, stock_timer& timer, time_point deadline, w
 
 std::size_t stock_timers::cancel(stock_timer& timer, std::size_t most) noexcept
 {
-    if (!timer.pending())
-        return 0;
-    scheduler_queue aborted;
-    lock held(mutex_);
-    const std::size_t count = abort(timer, most, aborted);
-    held.unlock();
-    scheduler_.post_deferred_completions(aborted);
+    section held(mutex_);
+    wait_operation* const only = timer.first();
+    if (!only)
+        return 0; // expired, just now
+    std::size_t count = 1;
+    if (!timer.several_ && !timer.with_cancellers_ && most != 0) [[likely]]
+    {
+        add_aborted(*only);
+        timer.set_first(nullptr);
+    }
+    else
+    {
+        count = abort_several(timer, most);
+    }
+    wake_for_aborted(held);
     return count;
+}
+
+// With many timers the wait is not in the cache, and whoever reads or writes it has to wait in turn.
+void stock_timers::add_aborted(wait_operation& wait) noexcept
+{
+    __builtin_prefetch(&wait, 1);
+    wait_operation*& place = fetched_[fetched_count_++ % fetched_.size()];
+    if (wait_operation* const arrived = std::exchange(place, &wait))
+    {
+        arrived->task_result_ = 1;
+        aborted_.push(arrived);
+    }
+}
+
+void stock_timers::move_aborted(scheduler_queue& into) noexcept
+{
+    into.push(aborted_);
+    const std::size_t end = fetched_count_;
+    for (std::size_t i = end - std::min(end, fetched_.size()); i != end; ++i)
+    {
+        wait_operation* const wait = std::exchange(fetched_[i % fetched_.size()], nullptr);
+        wait->task_result_ = 1;
+        into.push(wait);
+    }
+    fetched_count_ = 0;
+}
+
+// What has been cancelled is for the next turn. There is one, as the scheduler's queue holds its task whenever that is
+// not running; and if it is, and may wait, it is woken.
+void stock_timers::wake_for_aborted(section& held) noexcept
+{
+    if (!wake_to_deliver_.load(std::memory_order_relaxed) || nothing_aborted())
+        return;
+    wake_to_deliver_.store(false, std::memory_order_relaxed);
+    held.unlock();
+    engine_.wake();
 }
 
 void stock_timers::cancel(stock_wait_canceller& named) noexcept
 {
-    scheduler_queue aborted;
-    lock held(mutex_);
+    section held(mutex_);
     if (!named.timers_.load(std::memory_order_relaxed))
         return;
     stock_timer& timer = *named.timer_;
     wait_operation* const cancelled = named.wait_;
     scheduler_queue others;
-    while (scheduler_operation* const wait = timer.waits_.front())
+    while (wait_operation* const wait = timer.pop())
+        if (wait != cancelled)
+            others.push(wait);
+    while (auto* const wait = static_cast<wait_operation*>(others.front()))
     {
-        timer.waits_.pop();
-        (wait == cancelled ? aborted : others).push(wait);
+        others.pop();
+        timer.push(*wait);
     }
-    timer.waits_.push(others);
-    timer.pending_.store(timer.pending_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
     release(*cancelled);
-    cancelled->task_result_ = 1;
-    held.unlock();
-    scheduler_.post_deferred_completions(aborted);
+    if (!timer.pending())
+        timer.with_cancellers_ = false;
+    add_aborted(*cancelled);
+    wake_for_aborted(held);
 }
 
 void stock_timers::forget(stock_wait_canceller& named) noexcept
 {
-    const lock held(mutex_);
+    const section held(mutex_);
     if (named.timers_.load(std::memory_order_relaxed))
         release(*named.wait_);
 }
@@ -147,22 +191,9 @@ void stock_timers::remove(clock which, stock_timer& timer) noexcept
     if (!timer.entered_)
         return;
     timer.entered_ = false;
-    const lock held(mutex_);
+    const section held(mutex_);
     if (timer.linked())
         queue_of(which).wheel->cancel(timer);
-}
-
-template <class Visitor>
-void stock_timers::for_each_wait(stock_timer& timer, Visitor visit) noexcept
-{
-    scheduler_queue visited;
-    while (auto* const wait = static_cast<wait_operation*>(timer.waits_.front()))
-    {
-        timer.waits_.pop();
-        visit(*wait);
-        visited.push(wait);
-    }
-    timer.waits_.push(visited);
 }
 
 void stock_timers::move(clock which, stock_timer& from, stock_timer& to) noexcept
@@ -171,18 +202,17 @@ void stock_timers::move(clock which, stock_timer& from, stock_timer& to) noexcep
         return;
     from.entered_ = false;
     to.entered_ = true;
-    const lock held(mutex_);
+    const section held(mutex_);
     queue_of(which).wheel->move(from, to);
-    to.waits_.push(from.waits_);
-    to.pending_.store(from.pending_.exchange(0, std::memory_order_relaxed), std::memory_order_relaxed);
+    to.set_first(from.first());
+    from.set_first(nullptr);
+    to.several_ = std::exchange(from.several_, false);
     to.with_cancellers_ = std::exchange(from.with_cancellers_, false);
-    if (to.with_cancellers_)
-        for_each_wait(to,
-                      [&](wait_operation& wait)
-                      {
-                          if (wait.canceller_)
-                              wait.canceller_->timer_ = &to;
-                      });
+    if (!to.with_cancellers_)
+        return;
+    for (wait_operation* wait = to.first(); wait; wait = to.next_of(*wait))
+        if (wait->canceller_)
+            wait->canceller_->timer_ = &to;
 }
 
 std::optional<std::chrono::microseconds> stock_timers::turn_begins(std::optional<std::chrono::microseconds> most,
@@ -192,29 +222,40 @@ std::optional<std::chrono::microseconds> stock_timers::turn_begins(std::optional
     constexpr microseconds at_once{0};
     if (!used_.load())
         return most;
-    const lock held(mutex_);
-    std::array<time_point, clocks> next;
-    next.fill(time_point::max());
-    for (std::size_t i = 0; i != clocks; ++i)
+    const section held(mutex_);
+    if (!nothing_aborted())
     {
-        queue& q = queues_[i];
-        if (!q.wheel || q.wheel->empty())
-            continue;
-        const time_point now = q.now();
-        expire(q, now, ready);
-        if (!ready.empty())
-            most = at_once;
-        if (most == at_once)
-            continue;
-        next[i] = q.wheel->next_wakeup().value_or(time_point::max());
-        // Up to the next microsecond: a turn that ends too early is one in vain.
-        const auto left = next[i] > now ? std::chrono::ceil<microseconds>(std::min(next[i] - now, longest)) : at_once;
-        most = most ? std::min(*most, left) : left;
+        move_aborted(ready);
+        most = at_once;
     }
+    for (queue& q : queues_)
+        if (q.wheel && !q.wheel->empty())
+            expire(q, ready);
+    if (!ready.empty())
+        most = at_once;
     waiting_ = most != at_once;
-    if (waiting_)
-        for (std::size_t i = 0; i != clocks; ++i)
-            queues_[i].awaited.store(next[i].time_since_epoch().count(), std::memory_order_relaxed);
+    return waiting_ ? wait_until_next(most) : most;
+}
+
+// Publishes until when the turn waits, and that it does.
+std::optional<std::chrono::microseconds>
+stock_timers::wait_until_next(std::optional<std::chrono::microseconds> most) noexcept
+{
+    using std::chrono::microseconds;
+    for (queue& q : queues_)
+    {
+        time_point next = time_point::max();
+        if (q.wheel && !q.wheel->empty())
+        {
+            next = q.wheel->next_wakeup().value_or(next);
+            // Up to the next microsecond: a turn that ends too early is one in vain.
+            const auto left = next > q.read_last ? std::min(next - q.read_last, longest) : time_point::duration::zero();
+            const auto rounded = std::chrono::ceil<microseconds>(left);
+            most = most ? std::min(*most, rounded) : rounded;
+        }
+        q.awaited.store(next.time_since_epoch().count(), std::memory_order_relaxed);
+    }
+    wake_to_deliver_.store(true, std::memory_order_relaxed);
     return most;
 }
 
@@ -222,20 +263,23 @@ void stock_timers::turn_ends(std::size_t delivered, scheduler_queue& ready) noex
 {
     if (!std::exchange(waiting_, false))
         return;
+    wake_to_deliver_.store(false, std::memory_order_relaxed);
     for (queue& q : queues_)
         q.awaited.store(none, std::memory_order_relaxed);
     if (delivered)
-        return; // what is due by now is for the next turn, which follows at once
-    const lock held(mutex_);
+        return; // what is due or cancelled by now is for the next turn, which follows at once
+    const section held(mutex_);
+    move_aborted(ready);
     for (queue& q : queues_)
         if (q.wheel && !q.wheel->empty())
-            expire(q, q.now(), ready);
+            expire(q, ready);
 }
 
 void stock_timers::shutdown(scheduler_queue& abandoned) noexcept
 {
-    const lock held(mutex_);
+    const section held(mutex_);
     stopped_ = true;
+    move_aborted(abandoned);
     timer_list all;
     for (queue& q : queues_)
         if (q.wheel)
@@ -246,56 +290,46 @@ void stock_timers::shutdown(scheduler_queue& abandoned) noexcept
 
 // The lock is held in all of these.
 
-void stock_timers::expire(queue& from, time_point now, scheduler_queue& ready) noexcept
+void stock_timers::expire(queue& from, scheduler_queue& ready) noexcept
 {
+    from.read_last = from.now();
     timer_list due;
-    from.wheel->expire(now, due, batch);
+    if (from.wheel->expire(from.read_last, due, batch) == 0)
+        return;
     while (timer_node* const node = due.pop_front())
         drop(static_cast<stock_timer&>(*node), ready);
 }
 
 void stock_timers::drop(stock_timer& timer, scheduler_queue& into) noexcept
 {
-    if (std::exchange(timer.with_cancellers_, false))
-        for_each_wait(timer, release);
-    timer.pending_.store(0, std::memory_order_relaxed);
-    if (timer.waits_.empty()) // all cancelled
+    if (!timer.several_ && !timer.with_cancellers_) [[likely]]
+    {
+        wait_operation* const wait = timer.first();
+        if (!wait)
+            return;                  // cancelled
+        __builtin_prefetch(wait, 1); // the scheduler is about to run it
+        timer.set_first(nullptr);
+        into.push(wait);
         return;
-    fetch_soon(*timer.waits_.front());
-    into.push(timer.waits_);
-}
-
-// The scheduler is about to run it: handler and work are in the second cache line.
-void stock_timers::fetch_soon(const scheduler_operation& wait) noexcept
-{
-    __builtin_prefetch(&wait, 1);
-    __builtin_prefetch(reinterpret_cast<const char*>(&wait) + 64, 1);
-}
-
-std::size_t stock_timers::abort(stock_timer& timer, std::size_t most, scheduler_queue& aborted) noexcept
-{
-    const std::uint32_t pending = timer.pending_.load(std::memory_order_relaxed);
-    if (pending == 1 && most != 0 && !timer.with_cancellers_) [[likely]]
-    {
-        // Nothing of the operation is read: with many timers it is in memory, and whoever reads it waits.
-        auto& wait = static_cast<wait_operation&>(*timer.waits_.front());
-        fetch_soon(wait);
-        wait.task_result_ = 1;
-        aborted.push(timer.waits_);
-        timer.pending_.store(0, std::memory_order_relaxed);
-        return 1;
     }
-    std::size_t count = 0;
-    while (auto* const wait = static_cast<wait_operation*>(count != most ? timer.waits_.front() : nullptr))
+    while (wait_operation* const wait = timer.pop())
     {
-        timer.waits_.pop();
         release(*wait);
-        wait->task_result_ = 1;
-        aborted.push(wait);
-        ++count;
+        into.push(wait);
     }
-    timer.pending_.store(pending - static_cast<std::uint32_t>(count), std::memory_order_relaxed);
-    if (timer.waits_.empty())
+    timer.with_cancellers_ = false;
+}
+
+std::size_t stock_timers::abort_several(stock_timer& timer, std::size_t most) noexcept
+{
+    std::size_t count = 0;
+    for (; count != most && timer.pending(); ++count)
+    {
+        wait_operation* const wait = timer.pop();
+        release(*wait);
+        add_aborted(*wait);
+    }
+    if (!timer.pending())
         timer.with_cancellers_ = false;
     return count;
 }

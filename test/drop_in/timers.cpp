@@ -608,6 +608,65 @@ ON_ALL_CONTEXTS(an_earlier_deadline_from_another_thread_ends_the_wait_for_a_late
     runner.join();
 }
 
+ON_ALL_CONTEXTS(a_cancel_from_another_thread_ends_a_wait_that_the_context_sleeps_for, under_test)
+{
+    const auto keep_running = asio::make_work_guard(under_test.ctx());
+    std::thread runner([&] { under_test.run_here(); });
+    steady_timer timer(under_test.ctx());
+    for (int i = 0; i != 50; ++i)
+    {
+        std::promise<error_code> ended;
+        timer.expires_after(1h);
+        timer.async_wait([&](error_code error) { ended.set_value(error); });
+        if (i % 2 == 0)
+            std::this_thread::yield(); // asleep or not: nobody can tell
+        BOOST_TEST(timer.cancel() == 1u);
+        auto told = ended.get_future();
+        BOOST_TEST_REQUIRE((told.wait_for(context::watchdog) == std::future_status::ready));
+        BOOST_TEST(told.get() == asio::error::operation_aborted);
+    }
+    under_test.ctx().stop();
+    runner.join();
+}
+
+#if defined(BOOST_ASIO_HAS_HANDLER_HOOKS) && !defined(BOOST_ASIO_NO_DEPRECATED)
+namespace
+{
+
+// A handler that says where its operations stand as one did before there were associated allocators.
+struct hooked
+{
+    allocation_count* count;
+
+    void operator()(error_code) const {}
+
+    friend void* asio_handler_allocate(std::size_t bytes, hooked* self)
+    {
+        ++self->count->allocated;
+        return ::operator new(bytes);
+    }
+
+    friend void asio_handler_deallocate(void* memory, std::size_t, hooked* self)
+    {
+        ++self->count->freed;
+        ::operator delete(memory);
+    }
+};
+
+} // namespace
+
+ON_ALL_CONTEXTS(a_waits_memory_is_where_its_handlers_hook_says, under_test)
+{
+    allocation_count count;
+    steady_timer timer(under_test.ctx(), 1h);
+    timer.async_wait(hooked{&count});
+    BOOST_TEST(count.allocated == 1u);
+    timer.cancel();
+    under_test.run();
+    BOOST_TEST(count.freed == 1u);
+}
+#endif
+
 namespace
 {
 

@@ -10,12 +10,10 @@
 
 #include <zsync/core/detail/asio.hpp>
 #include <zsync/core/operation.hpp>
+#include <zsync/uring/detail/asio_handler.hpp>
 
-#include <boost/asio/detail/fenced_block.hpp>
 #include <boost/asio/detail/handler_alloc_helpers.hpp>
 #include <boost/asio/detail/handler_cont_helpers.hpp>
-#include <boost/asio/detail/handler_tracking.hpp>
-#include <boost/asio/detail/handler_work.hpp>
 
 #include <memory>
 #include <new>
@@ -37,14 +35,14 @@ protected:
     ~asio_operation() = default;
 };
 
-/// One asynchronous operation: its record, its Action, its handler and the work that keeps its executors alive.
+/// One asynchronous operation: its record, its Action and its handler.
 ///
 /// An Action has describe(record): says what to ask, once it is where it will stay; done_at_once(record): true if the
 /// record's result is there already, without the kernel or after a call that does not wait; outcome(handler, record,
 /// wanted): binds what the handler is told (wanted: false if it will not be called, because its context is being
 /// destroyed).
 template <class Action, class Handler, class IoExecutor>
-class native_operation final : public asio_operation, public Action
+class native_operation final : public asio_operation, public Action, operation_handler<Handler, IoExecutor>
 {
 public:
     BOOST_ASIO_DEFINE_HANDLER_PTR(native_operation);
@@ -53,8 +51,7 @@ public:
     native_operation(Handler& handler, const IoExecutor& io_executor, Arguments&&... arguments)
         : asio_operation(&native_operation::do_complete),
           Action(std::forward<Arguments>(arguments)...),
-          handler_(std::move(handler)),
-          work_(handler_, io_executor)
+          operation_handler<Handler, IoExecutor>(handler, io_executor)
     {
     }
 
@@ -63,29 +60,8 @@ private:
     {
         auto* const self = static_cast<native_operation*>(base);
         ptr memory = {std::addressof(self->handler_), self, self};
-
-        BOOST_ASIO_HANDLER_COMPLETION((*self));
-
-        // The memory goes back before the upcall, so that the handler's next operation can have it. The bound handler
-        // may own what the memory came from, and is therefore moved out first.
-        work_type work(std::move(self->work_));
-        auto bound = self->outcome(self->handler_, *self, owner != nullptr);
-        memory.h = std::addressof(bound.handler_);
-        memory.reset();
-
-        if (owner)
-        {
-            boost::asio::detail::fenced_block fence(boost::asio::detail::fenced_block::half);
-            BOOST_ASIO_HANDLER_INVOCATION_BEGIN((bound.arg1_));
-            work.complete(bound, bound.handler_);
-            BOOST_ASIO_HANDLER_INVOCATION_END;
-        }
+        self->end(owner, memory, [&](Handler& handler) { return self->outcome(handler, *self, owner != nullptr); });
     }
-
-    using work_type = boost::asio::detail::handler_work<Handler, IoExecutor>;
-
-    Handler handler_;
-    work_type work_;
 };
 
 /// Says whether a handler's operation continues the one that is running: it is then queued where that one was.

@@ -2,149 +2,31 @@
 #pragma once
 
 // The service that a stock timer finds behind it when it is native: the context's wheel if it has a ring, else Asio's
-// own service. Native are the timers of the standard clocks and of posix_time with Asio's own traits; those of other
-// clocks, and of traits that their users have written, are Asio's as ever.
+// own service.
 
 #include <zsync/core/detail/asio.hpp>
+#include <zsync/uring/detail/asio_timer_clocks.hpp>
+#include <zsync/uring/detail/asio_timer_wait.hpp>
 #include <zsync/uring/detail/stock_timers.hpp>
 #include <zsync/uring/detail/uring_service.hpp>
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
-#include <boost/asio/detail/bind_handler.hpp>
-#include <boost/asio/detail/chrono_time_traits.hpp>
 #include <boost/asio/detail/deadline_timer_service.hpp>
-#include <boost/asio/detail/fenced_block.hpp>
-#include <boost/asio/detail/handler_alloc_helpers.hpp>
 #include <boost/asio/detail/handler_tracking.hpp>
-#include <boost/asio/detail/handler_work.hpp>
 #include <boost/asio/detail/io_object_impl.hpp>
 #include <boost/asio/detail/socket_ops.hpp>
-#include <boost/asio/error.hpp>
-#include <boost/asio/wait_traits.hpp>
+#include <boost/asio/io_context.hpp>
 
-#include <chrono>
 #include <cstdint>
 #include <limits>
 #include <memory>
 #include <new>
-
-// Asio's and date_time's own declarations, which a program without such timers should not have to compile.
-namespace boost::posix_time
-{
-class ptime;
-}
-
-namespace boost::asio
-{
-template <class Time>
-struct time_traits;
-}
+#include <type_traits>
+#include <utility>
 
 namespace zsync::detail
 {
-
-/// Says where the deadlines of timers with these traits stand. The primary: nowhere, they stay with Asio's reactor.
-template <class Traits>
-struct timer_clock;
-
-template <class Clock>
-using standard_timer_traits = boost::asio::detail::chrono_time_traits<Clock, boost::asio::wait_traits<Clock>>;
-
-template <>
-struct timer_clock<standard_timer_traits<std::chrono::steady_clock>>
-{
-    static constexpr auto which = stock_timers::clock::steady;
-
-    static stock_timers::time_point deadline(std::chrono::steady_clock::time_point time) noexcept { return time; }
-};
-
-/// high_resolution_clock is the same clock, by another name.
-template <>
-struct timer_clock<standard_timer_traits<std::chrono::system_clock>>
-{
-    static constexpr auto which = stock_timers::clock::wall;
-
-    static stock_timers::time_point deadline(std::chrono::system_clock::time_point time) noexcept
-    {
-        return stock_timers::time_point(std::chrono::nanoseconds(time.time_since_epoch()));
-    }
-};
-
-template <>
-struct timer_clock<boost::asio::time_traits<boost::posix_time::ptime>>
-{
-    static constexpr auto which = stock_timers::clock::wall;
-
-    /// A template, so that posix_time needs to be known only where it is used. What is beyond the years 1677 to 2262
-    /// has passed, or never comes; so has what is not a time.
-    template <class Time>
-    static stock_timers::time_point deadline(const Time& time)
-    {
-        constexpr auto never = stock_timers::time_point::max();
-        constexpr auto passed = stock_timers::time_point::min();
-        if (time.is_special())
-            return time.is_pos_infinity() ? never : passed;
-        const auto since = time - Time(typename Time::date_type(1970, 1, 1));
-        const std::int64_t unit = 1'000'000'000 / since.ticks_per_second();
-        const std::int64_t most = std::numeric_limits<std::int64_t>::max() / unit;
-        if (since.ticks() > most)
-            return never;
-        if (since.ticks() < -most)
-            return passed;
-        return stock_timers::time_point(std::chrono::nanoseconds(since.ticks() * unit));
-    }
-};
-
-template <class Traits>
-concept native_timer_traits = requires
-{
-    timer_clock<Traits>::which;
-};
-
-/// One asynchronous wait: its handler, and the work that keeps its executors alive.
-template <class Handler, class IoExecutor>
-class wait_handler final : public wait_operation
-{
-public:
-    BOOST_ASIO_DEFINE_HANDLER_PTR(wait_handler);
-
-    wait_handler(Handler& handler, const IoExecutor& io_executor)
-        : wait_operation(&wait_handler::do_complete), handler_(std::move(handler)), work_(handler_, io_executor)
-    {
-    }
-
-private:
-    static void do_complete(void* owner, scheduler_operation* base, const boost::system::error_code&, std::size_t)
-    {
-        auto* const self = static_cast<wait_handler*>(base);
-        ptr memory = {std::addressof(self->handler_), self, self};
-
-        BOOST_ASIO_HANDLER_COMPLETION((*self));
-
-        // The memory goes back before the upcall, so that the handler's next wait can have it. The bound handler may
-        // own what the memory came from, and is therefore moved out first.
-        work_type work(std::move(self->work_));
-        boost::system::error_code error;
-        if (self->aborted())
-            error = boost::asio::error::operation_aborted;
-        boost::asio::detail::binder1<Handler, boost::system::error_code> bound(self->handler_, error);
-        memory.h = std::addressof(bound.handler_);
-        memory.reset();
-
-        if (owner)
-        {
-            boost::asio::detail::fenced_block fence(boost::asio::detail::fenced_block::half);
-            BOOST_ASIO_HANDLER_INVOCATION_BEGIN((bound.arg1_));
-            work.complete(bound, bound.handler_);
-            BOOST_ASIO_HANDLER_INVOCATION_END;
-        }
-    }
-
-    using work_type = boost::asio::detail::handler_work<Handler, IoExecutor>;
-
-    Handler handler_;
-    work_type work_;
-};
 
 /// Asio's service by another name: a context that has one by its own name has got it from a part of the program that
 /// knows nothing of native timers.
@@ -181,14 +63,24 @@ public:
     private:
         friend class timer_service;
 
+        // How handlers are run. Kept, so that a wait need not look at the executor, which is in another cache line.
+        enum class runs : std::uint8_t
+        {
+            unknown,
+            in_place, // the executor is io_context's own, which runs them where they are delivered
+            by_executor
+        };
+
+        struct native_timer : stock_timer
+        {
+            runs handlers = runs::unknown;
+            time_type expiry{};
+        };
+
         union
         {
             hosted_timer hosted;
-            struct
-            {
-                time_type expiry;
-                stock_timer timer;
-            } native;
+            native_timer native;
         };
     };
 
@@ -209,7 +101,6 @@ public:
         if (timers_)
         {
             std::construct_at(&impl.native);
-            impl.native.expiry = time_type();
         }
         else
         {
@@ -223,7 +114,7 @@ public:
         if (timers_)
         {
             cancel_all(impl);
-            timers_->remove(which, impl.native.timer);
+            timers_->remove(which, impl.native);
             std::destroy_at(&impl.native);
         }
         else
@@ -238,7 +129,7 @@ public:
         construct(impl);
         if (timers_)
         {
-            timers_->move(which, other.native.timer, impl.native.timer);
+            timers_->move(which, other.native, impl.native);
             impl.native.expiry = std::exchange(other.native.expiry, time_type());
         }
         else
@@ -278,7 +169,7 @@ public:
             return hosted_->cancel_one(impl.hosted, ec);
         BOOST_ASIO_HANDLER_OPERATION((this->context(), "deadline_timer", &impl, 0, "cancel_one"));
         ec = {};
-        return timers_->cancel(impl.native.timer, 1);
+        return timers_->cancel(impl.native, 1);
     }
 
     time_type expiry(const implementation_type& impl) const
@@ -298,8 +189,6 @@ public:
         if (!timers_)
             return hosted_->expires_at(impl.hosted, time, ec);
         ec = {};
-        // What follows, most often, is async_wait(), which asks the executor behind this.
-        __builtin_prefetch(&impl + 1);
         const std::size_t cancelled = cancel_all(impl);
         impl.native.expiry = time;
         return cancelled;
@@ -335,11 +224,32 @@ public:
     {
         if (!timers_)
             return hosted_->async_wait(impl.hosted, handler, io_executor);
+        if constexpr (std::is_same_v<IoExecutor, boost::asio::any_io_executor> && follows_timer<Handler>)
+        {
+            if (runs_in_place(impl, io_executor))
+                return start(impl, handler, static_cast<boost::asio::io_context&>(this->context()).get_executor());
+        }
+        start(impl, handler, io_executor);
+    }
+
+private:
+    static bool runs_in_place(implementation_type& impl, const boost::asio::any_io_executor& executor)
+    {
+        using runs = typename implementation_type::runs;
+        runs& handlers = impl.native.handlers;
+        if (handlers == runs::unknown)
+            handlers = executor.target<boost::asio::io_context::executor_type>() ? runs::in_place : runs::by_executor;
+        return handlers == runs::in_place;
+    }
+
+    template <class Handler, class IoExecutor>
+    void start(implementation_type& impl, Handler& handler, const IoExecutor& io_executor)
+    {
         auto slot = boost::asio::get_associated_cancellation_slot(handler);
 
         using op = wait_handler<Handler, IoExecutor>;
-        typename op::ptr memory = {std::addressof(handler), op::ptr::allocate(handler), 0};
-        memory.p = new (memory.v) op(handler, io_executor);
+        typename op::memory memory(handler, *timers_);
+        memory.p = new (memory.v) op(handler, io_executor, memory.lender);
         op& started = *memory.p;
 
         BOOST_ASIO_HANDLER_CREATION((this->context(), started, "deadline_timer", &impl, 0, "async_wait"));
@@ -347,17 +257,16 @@ public:
         stock_wait_canceller* named = nullptr;
         if (slot.is_connected())
             named = &slot.template emplace<stock_wait_canceller>();
-        timers_->start(which, impl.native.timer, timer_clock<Traits>::deadline(impl.native.expiry), started, named);
+        timers_->start(which, impl.native, timer_clock<Traits>::deadline(impl.native.expiry), started, named);
         memory.v = memory.p = nullptr;
     }
 
-private:
     std::size_t cancel_all(implementation_type& impl)
     {
-        if (!impl.native.timer.pending())
+        if (!impl.native.pending())
             return 0;
         BOOST_ASIO_HANDLER_OPERATION((this->context(), "deadline_timer", &impl, 0, "cancel"));
-        return timers_->cancel(impl.native.timer, std::numeric_limits<std::size_t>::max());
+        return timers_->cancel(impl.native, std::numeric_limits<std::size_t>::max());
     }
 
     stock_timers* timers_ = nullptr; // null: the context has no ring
