@@ -41,7 +41,8 @@ std::size_t uring_engine::turn(std::optional<std::chrono::microseconds> timeout,
 {
     lock held(mutex_);
     become_runner(held);
-    refill();
+    if (!provided_.empty())
+        refill();
     while (fill())
         if (submit(held) < 0)
             break;
@@ -78,7 +79,8 @@ std::size_t uring_engine::turn(std::optional<std::chrono::microseconds> timeout,
     held.unlock();
     // The news first: the end of an operation comes after all it has had.
     const bool any_news = !news.empty();
-    deliver_news(news, sink);
+    if (any_news)
+        deliver_news(news, sink);
     const std::size_t delivered = deliver(finished, sink) + any_news;
 
     if (!detail::is_passing(result))
