@@ -44,8 +44,11 @@ struct at_thread_exit
     {
         ended = true;
         for (free_list& each : cache)
+        {
             while (each.first)
                 ::operator delete(std::exchange(each.first, each.first->next));
+            each.count = 0;
+        }
     }
 };
 
@@ -54,6 +57,17 @@ thread_local at_thread_exit cleanup;
 std::size_t class_of(std::size_t bytes) noexcept
 {
     return bytes <= smallest ? 0 : static_cast<std::size_t>(std::bit_width((bytes - 1) / smallest));
+}
+
+// Takes a block into a list that is empty, or does not, because the list is full or the thread ends. A function of its
+// own, so that the others need not save a register for the calls in it.
+[[gnu::noinline]] void deallocate_at_the_edge(free_list& list, void* block) noexcept
+{
+    if (list.count == most_kept || ended)
+        return ::operator delete(block);
+    cleanup.armed = true; // and so made, once, to be destroyed at the thread's end
+    list.first = new (block) free_block{nullptr};
+    list.count = 1;
 }
 
 } // namespace
@@ -75,10 +89,8 @@ void deallocate_recycled(void* block, std::size_t bytes) noexcept
     if (!recycles || bytes > largest)
         return ::operator delete(block);
     free_list& list = cache[class_of(bytes)];
-    if (list.count == most_kept || ended)
-        return ::operator delete(block);
-    if (!list.first)
-        cleanup.armed = true; // and so made, once, to be destroyed at the thread's end
+    if (list.count == 0 || list.count == most_kept) [[unlikely]]
+        return deallocate_at_the_edge(list, block);
     list.first = new (block) free_block{list.first};
     ++list.count;
 }
