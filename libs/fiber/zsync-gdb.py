@@ -6,7 +6,7 @@
     (gdb) zsync bt 3
 
 Reads memory only: no function of the program is called, no register is written. Wants debug information of a file that
-uses <zsync/fiber.hpp>, or of the library; x86-64.
+uses <zsync/fiber.hpp>, or of the library. `zsync bt` knows x86-64, and AArch64, where it has never been run.
 """
 
 import re
@@ -14,11 +14,23 @@ import re
 import gdb
 from gdb.unwinder import Unwinder
 
-# Where Boost.Context's jump_fcontext leaves what a suspended stack goes on with, above the pointer that it returns
-# (x86-64, System V), and how far above it the stack ends once it does.
-SAVED = {"r12": 0x10, "r13": 0x18, "r14": 0x20, "r15": 0x28, "rbx": 0x30, "rbp": 0x38, "rip": 0x40}
-SAVED_BYTES = 0x48
+class Machine:
+    """Where Boost.Context's jump_fcontext leaves what a suspended stack goes on with, above the pointer that it returns,
+    and how far above it the stack ends once it does."""
 
+    def __init__(self, stack_pointer, counter, saved, saved_bytes):
+        self.stack_pointer = stack_pointer
+        self.counter = counter
+        self.saved = saved
+        self.saved_bytes = saved_bytes
+
+
+# System V. AArch64 after the comment in Boost's assembly; its d8 to d15 are saved, too, and not looked at.
+MACHINES = {
+    "x86-64": Machine("rsp", "rip", {"r12": 0x10, "r13": 0x18, "r14": 0x20, "r15": 0x28, "rbx": 0x30, "rbp": 0x38,
+                                     "rip": 0x40}, 0x48),
+    "aarch64": Machine("sp", "pc", {**{"x%d" % (19 + n): 0x40 + 8 * n for n in range(12)}, "pc": 0xa0}, 0xb0),
+}
 
 FIBER = "zsync::detail::fiber"
 LOOP = "zsync::detail::fiber_loop"
@@ -148,11 +160,23 @@ def state(loop, fiber):
     return "is ready" if what is None else "waits for " + what
 
 
+def machine():
+    """What the selected frame runs on."""
+    if gdb.selected_inferior().pid == 0:
+        raise gdb.GdbError("zsync: there is no process and no core file")
+    name = gdb.selected_frame().architecture().name()
+    for known, found in MACHINES.items():
+        if known in name:
+            return found
+    raise gdb.GdbError("zsync: the registers of suspended fibers are known for x86-64 and AArch64 only")
+
+
 def registers_of(fiber):
     """The registers with which a suspended fiber goes on."""
+    here = machine()
     point = int(fiber["point_"])
-    saved = {name: word_at(point + offset) for name, offset in SAVED.items()}
-    saved["rsp"] = point + SAVED_BYTES
+    saved = {name: word_at(point + offset) for name, offset in here.saved.items()}
+    saved[here.stack_pointer] = point + here.saved_bytes
     return saved
 
 
@@ -182,15 +206,16 @@ class OntoFiber(Unwinder):
         super().__init__("zsync")
         self.registers = None
         self.innermost = None
+        self.machine = None
 
     def __call__(self, pending):
         if self.registers is None:
             return None
-        sp, pc = pending.read_register("rsp"), pending.read_register("rip")
+        sp, pc = (pending.read_register(name) for name in (self.machine.stack_pointer, self.machine.counter))
         if (int(sp), int(pc)) != self.innermost:
             return None
         # An address below the fiber's frames: gdb takes what seems to be on a newer frame's side for corrupt.
-        below = gdb.Value(self.registers["rsp"] - 16).cast(sp.type)
+        below = gdb.Value(self.registers[self.machine.stack_pointer] - 16).cast(sp.type)
         info = pending.create_unwind_info(self.Id(below, pc))
         for name, value in self.registers.items():
             info.add_saved_register(name, gdb.Value(value).cast(pending.read_register(name).type))
@@ -198,14 +223,15 @@ class OntoFiber(Unwinder):
 
     def backtrace(self, registers, arguments):
         """What gdb's `backtrace` prints of the fiber, numbered from 0."""
+        here = self.machine = machine()
         newest = gdb.newest_frame()
-        self.innermost = int(newest.read_register("rsp")), int(newest.read_register("rip"))
+        self.innermost = int(newest.read_register(here.stack_pointer)), int(newest.read_register(here.counter))
         self.registers = registers
         try:
             gdb.invalidate_cached_frames()
             skipped = 0
             frame = gdb.newest_frame()
-            while frame is not None and frame.pc() != registers["rip"]:
+            while frame is not None and frame.pc() != registers[here.counter]:
                 skipped += 1
                 frame = frame.older()
             return frames_of("backtrace " + arguments, skipped)
@@ -216,13 +242,6 @@ class OntoFiber(Unwinder):
 
 UNWINDER = OntoFiber()
 gdb.unwinder.register_unwinder(None, UNWINDER, replace=True)
-
-
-def require_x86_64():
-    if gdb.selected_inferior().pid == 0:
-        raise gdb.GdbError("zsync: there is no process and no core file")
-    if "x86-64" not in gdb.selected_frame().architecture().name():
-        raise gdb.GdbError("zsync: the registers of suspended fibers are known for x86-64 only")
 
 
 class Zsync(gdb.Command):
@@ -258,15 +277,15 @@ class Backtrace(gdb.Command):
         words = gdb.string_to_argv(argument)
         if not words or not words[0].isdigit():
             raise gdb.GdbError("usage: zsync bt ID [ARGUMENTS OF backtrace]")
-        require_x86_64()
+        here = machine()
         for loop in loops():
             for fiber in fibers_of(loop):
                 if number_of(fiber) == int(words[0]):
-                    return self.show(loop, fiber, " ".join(words[1:]))
+                    return self.show(loop, fiber, " ".join(words[1:]), here)
         raise gdb.GdbError("zsync: there is no fiber %s" % words[0])
 
     @staticmethod
-    def show(loop, fiber, arguments):
+    def show(loop, fiber, arguments, here):
         print(label(fiber) + " " + state(loop, fiber))
         if is_running(loop, fiber):
             base = int(fiber["stack_"]["base"])
@@ -274,7 +293,7 @@ class Backtrace(gdb.Command):
             for thread in gdb.selected_inferior().threads():
                 selected = gdb.selected_thread()
                 thread.switch()
-                pointer = int(gdb.newest_frame().read_register("rsp"))
+                pointer = int(gdb.newest_frame().read_register(here.stack_pointer))
                 if base <= pointer < top:
                     print(frames_of("backtrace " + arguments))
                 selected.switch()
