@@ -5,7 +5,7 @@
 #include <zsync/core/detail/run_frame.hpp>
 #include <zsync/core/error.hpp>
 #include <zsync/core/use_await.hpp>
-#include <zsync/fiber/detail/fiber.hpp>
+#include <zsync/fiber/detail/fiber_loop.hpp>
 
 #include <boost/system/errc.hpp>
 #include <boost/system/system_error.hpp>
@@ -33,10 +33,10 @@ public:
         cancellation.begin(*this);
         if (cancellation.due()) [[unlikely]]
             interrupt();
-        const bool in_time = deadline == cancellation.no_deadline || waiter_.wait_until(deadline);
+        const bool in_time = deadline == cancellation.no_deadline || wait_until(deadline);
         if (!in_time) [[unlikely]]
             task_.request_cancel(error::timed_out);
-        waiter_.wait();
+        wait_until(cancellation.no_deadline);
         cancellation.end();
         return in_time;
     }
@@ -44,6 +44,29 @@ public:
     void ended(child_task&) noexcept override { waiter_.notify(); }
 
 private:
+    // A thread that nobody else helps would wait for ever: from time to time it looks whether anybody does.
+    bool wait_until(task_cancellation::clock::time_point deadline) noexcept
+    {
+        auto& home = static_cast<fiber_loop&>(task_.home());
+        auto patience = waiter_.owner().fiber_of() ? std::chrono::microseconds::max() : home.unattended_after();
+        while (patience < std::chrono::hours(24)) // more is as good as never
+        {
+            const auto runs = home.runs();
+            const auto look = task_cancellation::clock::now() + patience;
+            if (look >= deadline)
+                break;
+            if (waiter_.wait_until(look))
+                return true;
+            if (runs == home.runs() && !home.occupied())
+                home.report_unattended(patience);
+            patience *= 2;
+        }
+        if (deadline != task_cancellation::no_deadline)
+            return waiter_.wait_until(deadline);
+        waiter_.wait();
+        return true;
+    }
+
     void interrupt() noexcept override { task_.request_cancel(waiter_.owner().cancellation().reason()); }
 
     child_task& task_;

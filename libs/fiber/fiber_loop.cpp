@@ -49,6 +49,7 @@ fiber_loop::fiber_loop(boost::asio::execution_context& context, const fiber_opti
       reports_overflow_(options.report_stack_overflow),
       watches_pressure_(options.release_under_pressure),
       deadlock_after_(deadlock_limit(options)),
+      unattended_after_(deadlock_after_),
       report_(options.report ? options.report : &report_to_standard_error)
 {
     if (options.engine == engine_kind::blocking) // it would hold up the loop, and with it all that could end its wait
@@ -137,6 +138,7 @@ std::size_t fiber_loop::run(const limits& bounds)
     if (occupied_.exchange(true, std::memory_order_acquire))
         throw boost::system::system_error(make_error_code(boost::system::errc::device_or_resource_busy),
                                           "fiber_context::run: a thread is running it");
+    ++runs_;
     const overflow_watch watch(reports_overflow_ ? this : nullptr);
     // What the thread is: its stack, and what it was running.
     execution thread;

@@ -124,6 +124,15 @@ void fiber_loop::report_fibers(std::string_view why) const
     report_(text.view());
 }
 
+void fiber_loop::report_unattended(std::chrono::microseconds waited) const
+{
+    std::ostringstream text;
+    text << "zsync: a thread has been waiting for a fiber for "
+         << std::chrono::duration_cast<std::chrono::milliseconds>(waited).count()
+         << " ms, and no thread runs its fiber_context at " << static_cast<const void*>(&context()) << "\n";
+    report_(text.view());
+}
+
 std::chrono::microseconds deadlock_limit(const fiber_options& options) noexcept
 {
 #ifdef NDEBUG

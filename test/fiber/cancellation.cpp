@@ -8,6 +8,7 @@
 #include <zsync/fiber.hpp>
 
 #include "support/child_process.hpp"
+#include "support/on_fiber.hpp"
 
 #include <boost/asio.hpp>
 #include <boost/test/data/monomorphic.hpp>
@@ -16,7 +17,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -31,6 +31,8 @@ using asio::cancellation_type;
 using asio::error::operation_aborted;
 using boost::system::error_code;
 using boost::system::system_error;
+using test::error_of;
+using test::run_on_fiber;
 using zsync::fiber;
 using zsync::fiber_context;
 using zsync::use_await;
@@ -40,36 +42,6 @@ namespace
 
 constexpr auto never = 24h;
 const error_code deadlock = make_error_code(boost::system::errc::resource_deadlock_would_occur);
-
-template <class Function>
-void run_on_fiber(Function function)
-{
-    fiber_context ctx;
-    bool ended = false;
-    zsync::spawn(
-        ctx, [&] { function(ctx); },
-        [&](std::exception_ptr failure)
-        {
-            ended = true;
-            if (failure)
-                std::rethrow_exception(failure);
-        });
-    ctx.run_for(60s);
-    BOOST_TEST(ended);
-}
-
-error_code error_of(const std::function<void()>& function)
-{
-    try
-    {
-        function();
-    }
-    catch (const system_error& e)
-    {
-        return e.code();
-    }
-    return {};
-}
 
 /// An operation that never ends by itself, and tells what its slot was asked for: the types in `accepted` end it.
 template <class Token>

@@ -7,6 +7,8 @@
 #include <zsync/fiber.hpp>
 #include <zsync/sync.hpp>
 
+#include "support/on_fiber.hpp"
+
 #include <boost/asio.hpp>
 #include <boost/test/unit_test.hpp>
 
@@ -27,6 +29,8 @@ using namespace std::chrono_literals;
 using asio::error::operation_aborted;
 using boost::system::error_code;
 using boost::system::system_error;
+using test::error_of;
+using test::run_on_fiber;
 using zsync::deadline_scope;
 using zsync::fiber;
 using zsync::fiber_context;
@@ -38,36 +42,6 @@ namespace
 
 constexpr auto soon = 1ms;
 constexpr auto never = 24h;
-
-error_code error_of(const std::function<void()>& function)
-{
-    try
-    {
-        function();
-    }
-    catch (const system_error& e)
-    {
-        return e.code();
-    }
-    return {};
-}
-
-template <class Function>
-void run_on_fiber(Function function)
-{
-    fiber_context ctx;
-    bool ended = false;
-    zsync::spawn(
-        ctx, [&] { function(ctx); },
-        [&](std::exception_ptr failure)
-        {
-            ended = true;
-            if (failure)
-                std::rethrow_exception(failure);
-        });
-    ctx.run_for(60s);
-    BOOST_TEST(ended);
-}
 
 } // namespace
 

@@ -5,6 +5,8 @@
 #include <zsync/core/use_await.hpp>
 #include <zsync/fiber/spawn.hpp>
 
+#include "support/on_fiber.hpp"
+
 #include <boost/asio.hpp>
 #include <boost/test/unit_test.hpp>
 
@@ -21,36 +23,13 @@ using namespace std::chrono_literals;
 using asio::error::operation_aborted;
 using boost::system::error_code;
 using boost::system::system_error;
+using test::expect_error;
+using test::run_on_fiber;
 using zsync::fiber;
 using zsync::fiber_context;
 
 namespace
 {
-
-// Runs a function on a fiber of a context until there is nothing left to do.
-template <class Function>
-void run_on_fiber(Function function)
-{
-    fiber_context ctx;
-    bool ended = false;
-    zsync::spawn(
-        ctx, [&] { function(ctx); },
-        [&](std::exception_ptr failure)
-        {
-            ended = true;
-            if (failure)
-                std::rethrow_exception(failure);
-        });
-    ctx.run_for(60s);
-    BOOST_TEST(ended);
-    BOOST_TEST(ctx.stopped());
-}
-
-template <class Function>
-void expect_error(error_code code, Function function)
-{
-    BOOST_CHECK_EXCEPTION(function(), system_error, [&](const system_error& e) { return e.code() == code; });
-}
 
 // A context that another thread runs.
 class running_context
@@ -323,6 +302,26 @@ BOOST_AUTO_TEST_CASE(a_fiber_cannot_join_itself)
                                          [&] { one.join(); });
                         });
             one.join();
+        });
+}
+
+BOOST_AUTO_TEST_CASE(a_handle_without_a_fiber_refuses_to_join)
+{
+    const error_code invalid = make_error_code(boost::system::errc::invalid_argument);
+    fiber none;
+    expect_error(invalid, [&] { none.join(); });
+    error_code ec;
+    none.join(ec);
+    BOOST_TEST(ec == invalid);
+    zsync::basic_fiber<int> nothing;
+    BOOST_TEST(nothing.try_join().error() == invalid);
+
+    run_on_fiber(
+        [&](fiber_context& ctx)
+        {
+            fiber one(ctx, [] {});
+            const fiber other = std::move(one);
+            expect_error(invalid, [&] { one.join(); });
         });
 }
 

@@ -57,6 +57,18 @@ private:
     std::atomic<int> count_{0};
 };
 
+// Returns when a context with the options of that under test has reported a deadlock: so that one would have been
+// there.
+void wait_as_long_as_a_report_takes()
+{
+    zsync::event never;
+    zsync::fiber_context* running = nullptr;
+    zsync::fiber_context ctx({.report = [&](std::string_view) { running->stop(); }, .deadlock_after = 1ms});
+    running = &ctx;
+    zsync::fiber(ctx, [&] { never.wait(); }).detach();
+    ctx.run();
+}
+
 // Keeps its thread busy until there is a report, or much too long. A system call now and then: it is there that
 // ThreadSanitizer lets signals through.
 [[gnu::noinline]] void keep_the_loop(const reported& until)
@@ -217,6 +229,44 @@ BOOST_AUTO_TEST_CASE(spawned_fibers_that_wait_for_each_other_are_reported_too)
     BOOST_TEST(told);
 }
 
+BOOST_AUTO_TEST_CASE(a_thread_that_waits_for_a_context_that_nobody_runs_is_reported)
+{
+    reported all;
+    zsync::fiber_context ctx({.report = all.sink(), .deadlock_after = 1ms});
+    zsync::fiber one(ctx, [] {});
+    std::thread late(
+        [&]
+        {
+            while (all.count() < 2) // it goes on waiting, and says so again
+                std::this_thread::yield();
+            ctx.run();
+        });
+    one.join();
+    late.join();
+    BOOST_TEST(contains(all.text(), "zsync: a thread has been waiting for a fiber for 1 ms, and no thread runs its "
+                                    "fiber_context at 0x"),
+               all.text());
+    BOOST_TEST(contains(all.text(), "for 2 ms"), all.text());
+
+    // Not where somebody does, however long the fiber takes.
+    const int before = all.count();
+    zsync::event happened;
+    ctx.restart();
+    const auto work = asio::make_work_guard(ctx);
+    std::thread runs([&] { ctx.run(); });
+    zsync::fiber slow(ctx,
+                      [&]
+                      {
+                          happened.set();
+                          zsync::this_fiber::sleep_for(20ms);
+                      });
+    happened.wait();
+    slow.join();
+    ctx.stop();
+    runs.join();
+    BOOST_TEST(all.count() == before);
+}
+
 BOOST_AUTO_TEST_CASE(what_a_timer_tracked_work_or_a_descriptor_may_wake_is_no_deadlock)
 {
     reported all;
@@ -255,7 +305,7 @@ BOOST_AUTO_TEST_CASE(what_a_timer_tracked_work_or_a_descriptor_may_wake_is_no_de
             elsewhere = std::thread(
                 [&, work = asio::make_work_guard(ctx)]
                 {
-                    std::this_thread::sleep_for(20ms);
+                    wait_as_long_as_a_report_takes();
                     happened.set();
                 });
         });

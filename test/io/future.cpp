@@ -139,6 +139,14 @@ BOOST_DATA_TEST_CASE(a_moved_future_keeps_its_function, each_cell, where)
                auto first = io.async([] { return 1; });
                auto second = std::move(first);
                BOOST_TEST(!first.valid());
+               const error_code invalid = make_error_code(boost::system::errc::invalid_argument);
+               expect_error(invalid, [&] { first.await(); });
+               expect_error(invalid, [&] { first.cancel(); });
+               expect_error(invalid, [&] { std::move(first)(boost::asio::detached); });
+               BOOST_TEST((first.try_await().error() == invalid));
+               error_code ec;
+               first.await(ec);
+               BOOST_TEST((ec == invalid));
                BOOST_TEST(second.await() == 1);
                second = io.async([] { return 2; });
                BOOST_TEST(second.await() == 2);

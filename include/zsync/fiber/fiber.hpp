@@ -8,7 +8,7 @@
 #include <zsync/fiber/this_fiber.hpp>
 
 #include <boost/asio/error.hpp>
-#include <boost/assert.hpp>
+#include <boost/system/errc.hpp>
 #include <boost/system/error_code.hpp>
 #include <boost/system/result.hpp>
 #include <boost/system/system_error.hpp>
@@ -156,7 +156,7 @@ public:
     }
 
     /// Waits for the fiber's end, and returns what the function has returned. Suspends the fiber, or blocks the
-    /// thread. Requires joinable(); not so afterwards.
+    /// thread. It is not joinable() afterwards.
     ///
     /// A cancellation point: a request of the waiting task goes on to the fiber, for whose end it waits all the
     /// same. If that ends with operation_aborted the request has been delivered; else it stays pending.
@@ -164,10 +164,13 @@ public:
     /// The deadline of a deadline_scope goes on likewise, and is error::timed_out here.
     ///
     /// @throws what the function has thrown; system_error with resource_deadlock_would_occur where nothing may
-    ///         wait, and in the fiber itself: then it is joinable as before.
+    ///         wait, and in the fiber itself: then it is joinable as before; with invalid_argument if it is not
+    ///         joinable().
     Result join()
     {
-        BOOST_ASSERT(joinable());
+        if (!joinable()) [[unlikely]]
+            throw boost::system::system_error(make_error_code(boost::system::errc::invalid_argument),
+                                              "fiber: it is not joinable");
         const bool in_time = task_->join();
         struct owned
         {

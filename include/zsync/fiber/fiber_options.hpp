@@ -68,7 +68,8 @@ struct fiber_options
     swallowed_function on_swallowed_unwind{};
 
     /// Gets what stall_limit, deadlock_after and dump_signal have to tell: lines of text. None: standard error does.
-    /// Called on the loop's thread, and of a stall on the watch's; it must not throw.
+    /// Called on the loop's thread, of a stall on the watch's, and of a wait for a context that nobody runs on the thread
+    /// that waits; it must not throw.
     std::function<void(std::string_view)> report{};
 
     /// A handler or a fiber that keeps the loop longer without waiting is counted (metrics::loop_stalls) and reported,
@@ -79,7 +80,8 @@ struct fiber_options
 
     /// When for so long nothing has been pending that could go on, and all fibers wait for locks, channels and each
     /// other, that is reported, with all fibers: a deadlock, unless another thread is to wake one. run() waits on. Then
-    /// the time doubles. None: one second where the library was compiled without NDEBUG, else never.
+    /// the time doubles. Likewise, when a thread has waited so long for a fiber, in join() or a destructor, and no thread
+    /// has run the context meanwhile. None: one second where the library was compiled without NDEBUG, else never.
     std::optional<std::chrono::milliseconds> deadlock_after{};
 
     /// A signal, SIGQUIT for instance, that has the context's fibers reported by dump_fibers(), at the loop's next

@@ -7,7 +7,7 @@
 
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/error.hpp>
-#include <boost/assert.hpp>
+#include <boost/system/errc.hpp>
 #include <boost/system/error_code.hpp>
 #include <boost/system/result.hpp>
 #include <boost/system/system_error.hpp>
@@ -88,8 +88,9 @@ public:
     }
 
     /// Waits for the function and returns its result. Suspends the fiber, or blocks the thread.
-    /// @throws what the function has thrown; system_error with resource_deadlock_would_occur where nothing may wait, and
-    ///         with error::timed_out if the deadline of a deadline_scope has ended the function.
+    /// @throws what the function has thrown; system_error with resource_deadlock_would_occur where nothing may wait,
+    ///         with error::timed_out if the deadline of a deadline_scope has ended the function, and with
+    ///         invalid_argument if this is not valid(): made without a function, moved from, or handed to a token.
     std::add_lvalue_reference_t<R> await() & { return awaited().get(); }
     R await() && { return std::move(awaited()).get(); }
 
@@ -116,7 +117,8 @@ public:
 
     /// Asks the function to end, waits for that, and returns its result or throws. Not a cancellation point: requests
     /// of the calling task are deferred. Suspends the fiber, or blocks the thread.
-    /// @throws system_error with resource_deadlock_would_occur where nothing may wait, and in the function itself.
+    /// @throws system_error with resource_deadlock_would_occur where nothing may wait, and in the function itself;
+    ///         with invalid_argument as await().
     std::add_lvalue_reference_t<R> cancel() & { return cancelled().get(); }
     R cancel() && { return std::move(cancelled()).get(); }
 
@@ -127,11 +129,12 @@ public:
     ///
     /// Cancellation: every type of the token's slot makes a request of the function. The handler runs on its executor,
     /// the loop's by default, never within this call.
+    /// @throws system_error with invalid_argument as await().
     template <class Token>
         requires(!std::is_reference_v<R>)
     auto operator()(Token&& token) &&
     {
-        BOOST_ASSERT(valid());
+        require_valid();
         return boost::asio::async_initiate<Token, detail::future_signature<R>>(detail::initiate_future_wait(*loop_),
                                                                                token, std::move(*this));
     }
@@ -142,9 +145,16 @@ private:
 
     detail::task_outcome<R>& outcome() noexcept { return task_ ? task_->outcome : inline_; }
 
+    void require_valid() const
+    {
+        if (!valid()) [[unlikely]]
+            throw boost::system::system_error(make_error_code(boost::system::errc::invalid_argument),
+                                              "future: it has no function");
+    }
+
     detail::task_outcome<R>& awaited()
     {
-        BOOST_ASSERT(valid());
+        require_valid();
         if (task_)
         {
             const bool in_time = task_->join();
@@ -155,7 +165,7 @@ private:
 
     detail::task_outcome<R>& cancelled()
     {
-        BOOST_ASSERT(valid());
+        require_valid();
         if (task_)
         {
             const cancel_protection protect;

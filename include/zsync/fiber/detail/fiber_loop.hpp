@@ -158,6 +158,11 @@ public:
     /// out.
     void report_fibers(std::string_view why) const;
 
+    /// For threads that wait for a fiber: after so long they report, if no thread has run the loop meanwhile. Any thread.
+    std::chrono::microseconds unattended_after() const noexcept { return unattended_after_; }
+    std::uint64_t runs() const noexcept { return runs_.load(); }
+    void report_unattended(std::chrono::microseconds waited) const;
+
     /// Makes a cancellation request of every fiber there is, also of those that have had one.
     void cancel_fibers(boost::system::error_code reason) noexcept;
 
@@ -300,6 +305,8 @@ private:
     bool watches_pressure_;                    // will, when there are enough
     stacks_counted counted_;
     std::chrono::microseconds deadlock_after_; // max: never
+    const std::chrono::microseconds unattended_after_;
+    counter runs_; // calls of run()
     std::function<void(std::string_view)> report_;
     fiber_loop* newer_ = nullptr; // in the registry
     fiber_loop* older_ = nullptr;

@@ -69,8 +69,7 @@ class waitables_wait
 {
 public:
     template <class List>
-    waitables_wait(List& what, selection& of, std::size_t index)
-        : of_(of), index_(index), waits_(what.elements(), of, index)
+    waitables_wait(List& what, selection& of, std::size_t index) : of_(of), waits_(what.elements(), of, index)
     {
     }
 
@@ -131,7 +130,6 @@ private:
     }
 
     selection& of_;
-    const std::size_t index_;
     wait_array<Element> waits_;
     std::size_t place_ = 0;
 };
