@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <zsync/core/agent.hpp>
 
+#include <zsync/core/detail/asio.hpp>
+
 #include <condition_variable>
 #include <mutex>
 #include <utility>
@@ -57,6 +59,11 @@ agent& this_thread()
 [[gnu::noinline]] agent& agent::current() noexcept
 {
     return current_agent && *current_agent ? **current_agent : this_thread();
+}
+
+void agent::free_signal_block() noexcept
+{
+    detail::free_cached_block(signal_block_);
 }
 
 [[gnu::noinline]] agent* const* detail::set_current_agent(agent* const* where) noexcept

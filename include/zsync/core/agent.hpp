@@ -47,7 +47,11 @@ public:
 
 protected:
     explicit agent(loop* fiber_of) noexcept : loop_(fiber_of) {}
-    ~agent() = default;
+    ~agent()
+    {
+        if (signal_block_) [[unlikely]]
+            free_signal_block();
+    }
 
 private:
     friend class waiter;
@@ -62,10 +66,13 @@ private:
     /// Makes it so. Any thread; the waiter may be gone when this returns.
     virtual void notify(waiter& w) noexcept = 0;
 
+    void free_signal_block() noexcept;
+
     loop* const loop_;
     task_cancellation cancellation_;
     boost::asio::cancellation_signal signal_; // of waits, one at a time
     bool signal_lent_ = false;
+    void* signal_block_ = nullptr; // of Asio's cache; see detail::signal_loan
 };
 
 /// Waits for one event on behalf of an agent. Lives on the waiting stack.

@@ -12,6 +12,7 @@
 
 #include <boost/asio/detail/concurrency_hint.hpp>
 #include <boost/asio/detail/epoll_reactor.hpp>
+#include <boost/asio/detail/memory.hpp>
 #include <boost/asio/detail/op_queue.hpp>
 #include <boost/asio/detail/scheduler.hpp>
 #include <boost/asio/detail/scheduler_operation.hpp>
@@ -45,6 +46,12 @@ template <class Tag, typename Tag::type Member>
 struct expose_member
 {
     friend constexpr typename Tag::type exposed(Tag) noexcept { return Member; }
+};
+
+template <class Tag, auto Member>
+struct expose_deduced_member
+{
+    friend constexpr auto exposed(Tag) noexcept { return Member; }
 };
 
 struct epoll_descriptor_member
@@ -189,7 +196,32 @@ struct asio_call_stacks
     {
         return strands == other.strands && old_strands == other.old_strands;
     }
+
+    friend bool operator==(const asio_call_stacks&, const asio_call_stacks&) noexcept = default;
 };
+
+struct reusable_memory_member
+{
+    friend constexpr auto exposed(reusable_memory_member) noexcept; // an array, of a length of Asio's own
+};
+
+template struct expose_deduced_member<reusable_memory_member,
+                                      &boost::asio::detail::thread_info_base::reusable_memory_>;
+
+/// Returns where the calling thread's cache of memory for cancellation handlers keeps the block that is the next to be
+/// taken, and, if there is none, to be given back; null: nothing runs here that has such a cache.
+inline void** cached_signal_block() noexcept
+{
+    auto* const cache = run_stack::top();
+    constexpr int first = boost::asio::detail::thread_info_base::cancellation_signal_tag::begin_mem_index;
+    return cache ? &(cache->*exposed(reusable_memory_member{}))[first] : nullptr;
+}
+
+/// Frees what was taken out of such a cache.
+inline void free_cached_block(void* block) noexcept
+{
+    boost::asio::aligned_delete(block);
+}
 
 /// Says whether a scheduler of Asio's is running below on the calling thread's stack.
 inline bool inside_asio_run() noexcept

@@ -147,7 +147,7 @@ public:
     executor_frame(agent& owner, loop* target, const char* initiation, const Executor& executor)
         : await_wait(owner, target, initiation), value_frame<Args...>(this->signal()), executor_(executor)
     {
-        this->run_by(target);
+        this->run_by(target, target && owner.fiber_of() == target);
     }
 
     using await_wait::expired;

@@ -55,6 +55,9 @@ public:
         event_over();
     }
 
+    /// Says that the signal is emitted on the thread of this loop only, and no more once the handler is being called.
+    bool emits_on(const loop& on) const noexcept { return target_ == &on && has_executor() && !followed_; }
+
     /// Asks the operation to end early: emits its signal where the operation may be touched. The first call counts. For
     /// whoever waits, on one thread.
     void end_early() noexcept
@@ -63,7 +66,7 @@ public:
             return;
         asked_ = true;
         // Of the operation's own loop no function runs now but the caller of this. Elsewhere, one may.
-        if (!has_executor() || (target_ && target_->running_here()))
+        if (waits_there_ || !has_executor() || (target_ && target_->running_here()))
         {
             emit_unless_answered();
             return;
@@ -89,8 +92,13 @@ protected:
     explicit operation_frame(boost::asio::cancellation_signal& signal) noexcept : signal_(signal) {}
     ~operation_frame() = default;
 
-    /// The operation's loop, if it is one of ours; to be said before the operation begins.
-    void run_by(loop* target) noexcept { target_ = target; }
+    /// The operation's loop, if it is one of ours, and whether what waits is a fiber of it; to be said before the
+    /// operation begins.
+    void run_by(loop* target, bool waits_there = false) noexcept
+    {
+        target_ = target;
+        waits_there_ = waits_there;
+    }
 
     /// Called at the end of the last event, by whatever thread that is. The frame may be gone when it returns.
     virtual void over() noexcept = 0;
@@ -172,15 +180,17 @@ private:
             signal_.emit(boost::asio::cancellation_type::terminal);
     }
 
-    // The last of them may be the end of the frame. Each sees what the others have written.
+    // The last of them may be the end of the frame. Each sees what the others have written. What waits on the
+    // operation's own loop posts no emission, so that the handler's is the only event.
     void event_over() noexcept
     {
-        if (events_.fetch_sub(1, std::memory_order_acq_rel) == 1)
+        if (waits_there_ || events_.fetch_sub(1, std::memory_order_acq_rel) == 1)
             over();
     }
 
     boost::asio::cancellation_signal& signal_;
     loop* target_ = nullptr;
+    bool waits_there_ = false;
     message emission_item_;
     std::atomic<int> events_{1};        // still to come; each event takes one off, end_early() adds one
     std::atomic<bool> answered_{false}; // by the handler; for an emission that comes late
@@ -228,6 +238,9 @@ public:
     void swap(await_handler& other) noexcept { std::swap(frame_, other.frame_); }
 
     executor_type get_executor() const noexcept { return {}; }
+
+    /// See operation_frame. For a handler that has a slot.
+    bool emits_on(const loop& on) const noexcept { return frame_->emits_on(on); }
 
     cancellation_slot_type get_cancellation_slot() const noexcept
     {

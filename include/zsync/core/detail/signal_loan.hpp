@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zsync/core/agent.hpp>
+#include <zsync/core/detail/asio.hpp>
 #include <zsync/core/detail/forget_cancellation.hpp>
 
 #include <boost/asio/cancellation_signal.hpp>
@@ -13,12 +14,20 @@ namespace zsync::detail
 
 /// The cancellation signal of one wait: the agent's, so that waits take turns in using the memory that an operation
 /// needs in its slot. A wait inside another, of a thread that runs a loop meanwhile, has one of its own.
+///
+/// A composed operation of Asio's keeps in that memory a signal of its own, for the operations it is made of, whose
+/// handlers take memory from Asio's cache when it begins, and give it back at its end. The cache has two blocks, and a
+/// turn ends a whole batch of waits: so the agent takes one block along from one wait to the next.
 class signal_loan
 {
 public:
     explicit signal_loan(agent& owner) noexcept
         : lender_(std::exchange(owner.signal_lent_, true) ? nullptr : &owner), signal_(lender_ ? owner.signal_ : own_)
     {
+        if (!lender_ || !lender_->signal_block_)
+            return;
+        if (void** const cached = cached_signal_block(); cached && !*cached)
+            *cached = std::exchange(lender_->signal_block_, nullptr);
     }
 
     ~signal_loan()
@@ -27,6 +36,10 @@ public:
             return;
         forget_cancellation(signal_.slot());
         lender_->signal_lent_ = false;
+        if (lender_->signal_block_)
+            return;
+        if (void** const cached = cached_signal_block(); cached && *cached)
+            lender_->signal_block_ = std::exchange(*cached, nullptr);
     }
 
     signal_loan(const signal_loan&) = delete;
