@@ -24,6 +24,13 @@ fiber::fiber(fiber_loop& owner, stack_view stack, std::byte* top, main_function 
     ZSYNC_PROBE(fiber_spawn, number.number(), this);
 }
 
+bool fiber::strays_and_must_return() const noexcept
+{
+    const asio_call_stacks now = asio_call_stacks::current();
+    // A slice ends when its fiber waits, and what it is inside of ends with it.
+    return !now.in_same_strand(bottom) || (return_to && now.runs != bottom.runs) || owner_.in_guest();
+}
+
 boost::system::error_code fiber::may_wait() const noexcept
 {
     if (must_return_first())
@@ -47,10 +54,10 @@ void fiber::forget_function() noexcept
     }
 }
 
-inline void fiber::suspend([[maybe_unused]] const waiter& w) noexcept
+[[gnu::always_inline]] inline void fiber::suspend([[maybe_unused]] const waiter& w) noexcept
 {
     ZSYNC_PROBE(fiber_suspend, number.number(), static_cast<int>(w.reason().kind));
-    owner_.suspend();
+    owner_.suspend(*this);
     ZSYNC_PROBE(fiber_resume, number.number(), static_cast<int>(w.reason().kind));
 }
 
@@ -103,11 +110,11 @@ void fiber::notify(waiter& w) noexcept
 }
 
 // The first switch to a fiber may come from one that has just ended.
-void fiber::enter(execution& self, execution& from) noexcept
+execution& fiber::enter(execution& self, execution& from) noexcept
 {
     auto& entered = static_cast<fiber&>(self);
     entered.owner_.arrived_from(from);
-    entered.main_(entered);
+    return entered.main_(entered);
 }
 
 void request_cancel_of(agent& which, boost::system::error_code reason) noexcept

@@ -3,7 +3,6 @@
 
 #include "dump_signal.hpp"
 #include "pressure_watch.hpp"
-#include "probes.hpp"
 #include "reports.hpp"
 #include "stack_overflow.hpp"
 #include "stall_watch.hpp"
@@ -16,7 +15,6 @@
 #include <boost/system/system_error.hpp>
 
 #include <algorithm>
-#include <cstdio>
 #include <exception>
 #include <thread>
 #include <utility>
@@ -25,19 +23,6 @@
 
 namespace zsync::detail
 {
-
-/// A fiber that runs items. Its function keeps nothing on its stack from one item to the next.
-class fiber_loop::loop_fiber final : public fiber
-{
-public:
-    loop_fiber(fiber_loop& owner, stack_view stack, std::byte* top, const asio_call_stacks& calls) noexcept
-        : fiber(
-              owner, stack, top, [](execution& self) noexcept { static_cast<loop_fiber&>(self).owner().run_items(); },
-              calls)
-    {
-        is_loop = true;
-    }
-};
 
 fiber_loop::fiber_loop(boost::asio::execution_context& context, const fiber_options& options)
     : loop(context),
@@ -246,112 +231,6 @@ void fiber_loop::fail() noexcept
     budget_ = 0;
 }
 
-void fiber_loop::run_slice(fiber& slice) noexcept
-{
-    fiber& self = running();
-    slice.scheduled = false;
-    slice.return_to = &self;
-    slice.bottom = asio_call_stacks::current();
-    slice.set_call_stacks(slice.bottom);
-    if (watch_) [[unlikely]]
-        watch_->begins(&slice);
-    switch_from(self, slice);
-}
-
-void fiber_loop::end(fiber& ended) noexcept
-{
-    ended.end_function();
-    if (ending_ && ended.cancellation().unwinding_was_swallowed()) [[unlikely]]
-        report_swallowed(ended);
-    ZSYNC_PROBE(fiber_end, ended.number.number(), &ended);
-    unlink(ended, alive_fibers_);
-    --alive_;
-    fiber* const caller = std::exchange(ended.return_to, nullptr);
-    fiber& to = caller ? *caller : next();
-    current_ = &to;
-    ended.leave(to, *exceptions_);
-}
-
-void fiber_loop::release(fiber& held) noexcept
-{
-    held.kept = false;
-    if (held.ended())
-        destroy(held, stacks_);
-}
-
-void fiber_loop::destroy(fiber& ended, stack_pool& from) noexcept
-{
-    const stack_view stack = ended.stack();
-    if (from.has_canaries() && !from.canary_intact(stack)) [[unlikely]]
-        abort_overflowed(ended);
-    ended.~fiber();
-    from.give_back(stack);
-}
-
-void fiber_loop::link(fiber& one, fiber*& list) noexcept
-{
-    one.previous = nullptr;
-    one.next = std::exchange(list, &one);
-    if (one.next)
-        one.next->previous = &one;
-}
-
-void fiber_loop::unlink(fiber& one, fiber*& list) noexcept
-{
-    (one.previous ? one.previous->next : list) = one.next;
-    if (one.next)
-        one.next->previous = one.previous;
-}
-
-// The running fiber waits in an item: another goes on with the loop.
-void fiber_loop::leave_item(fiber& self) noexcept
-{
-    loop_ = nullptr;
-    link(self, waiting_);
-    ++waiting_items_;
-}
-
-// Without memory for another loop nothing could go on: not even an error could be delivered.
-fiber& fiber_loop::take_spare() noexcept
-{
-    if (spares_)
-    {
-        fiber& spare = *spares_;
-        spares_ = spare.next;
-        return spare;
-    }
-    return make_spare();
-}
-
-fiber& fiber_loop::make_spare()
-{
-    const stack_view stack = loop_stacks_.take();
-    std::byte* const place = stack.top() - (sizeof(loop_fiber) + 63) / 64 * 64;
-    loop_fiber& made = *::new (place) loop_fiber(*this, stack, place, memory_.call_stacks());
-    return made;
-}
-
-// Once there is a spare it stays until somebody goes on with the loop, so a fiber that may wait can wait.
-bool fiber_loop::can_do_without(const fiber& waiting) noexcept
-{
-    if (loop_ != &waiting || spares_) [[likely]]
-        return true;
-    try
-    {
-        put_spare(make_spare());
-        return true;
-    }
-    catch (...)
-    {
-        return false;
-    }
-}
-
-void fiber_loop::put_spare(fiber& spare) noexcept
-{
-    spare.next = std::exchange(spares_, &spare);
-}
-
 // There is nothing to run, or it is time to look around.
 void fiber_loop::turn() noexcept
 {
@@ -477,124 +356,6 @@ void fiber_loop::wait_for_guest(std::optional<std::chrono::microseconds> timeout
     engine_->turn(timeout, nullptr);
     if (watch_)
         watch_->begins(nullptr);
-}
-
-// Of the fibers that wait, each ends its wait; those that are to be resumed through a strand are resumed directly.
-void fiber_loop::unwind_all() noexcept
-{
-    for (fiber* each = alive_fibers_; each; each = each->next)
-    {
-        ZSYNC_PROBE(fiber_cancel, each->number.number(), 0);
-        each->cancellation().request_unwind(&unwinding_swallowed);
-        if (each->schedule) // what it was inside of is over, and so are the frames that say so
-        {
-            each->bottom = memory_.call_stacks();
-            each->set_call_stacks(each->bottom);
-        }
-        if (std::exchange(each->scheduled, false))
-            enqueue(*each);
-    }
-    for (fiber* each = waiting_; each; each = each->next)
-        each->cancellation().request_unwind(&unwinding_swallowed);
-}
-
-// On the fiber that has done it.
-void fiber_loop::unwinding_swallowed() noexcept
-{
-    fiber& self = static_cast<fiber&>(agent::current());
-    self.owner().report_swallowed(self);
-}
-
-void fiber_loop::report_swallowed(fiber& by) noexcept
-{
-    if (by.swallowed++ == 0)
-    {
-        if (on_swallowed_unwind_)
-            return on_swallowed_unwind_(by.number, by.name);
-        std::fprintf(stderr,
-                     "zsync: fiber %llu '%s' has caught fiber_unwind and not thrown it on, while its context is "
-                     "destroyed. A catch (...) must end with 'throw;'.\n",
-                     static_cast<unsigned long long>(by.number.number()), by.name);
-    }
-    else if (by.swallowed > most_swallowed)
-    {
-        std::fprintf(stderr,
-                     "zsync: fiber %llu '%s' swallows fiber_unwind for ever: its context cannot be destroyed.\n",
-                     static_cast<unsigned long long>(by.number.number()), by.name);
-        std::terminate();
-    }
-}
-
-void fiber_loop::cancel_fibers(boost::system::error_code reason) noexcept
-{
-    for (fiber* each = alive_fibers_; each; each = each->next)
-    {
-        ZSYNC_PROBE(fiber_cancel, each->number.number(), reason.value());
-        each->cancellation().request_again(reason);
-    }
-    for (fiber* each = waiting_; each; each = each->next)
-        each->cancellation().request_again(reason);
-}
-
-void fiber_loop::end_fibers() noexcept
-{
-    ending_ = true;
-    do
-    {
-        try
-        {
-            run({});
-        }
-        catch (...) // of a function that ended meanwhile: nobody is left to be told
-        {
-        }
-    } while (!out_of_work());
-}
-
-// What it destroys may queue more.
-void fiber_loop::destroy_items() noexcept
-{
-    for (;;)
-    {
-        inbox_.take(ready_);
-        work_item* const item = ready_.pop();
-        if (!item)
-            return;
-        item->run(*item, false);
-    }
-}
-
-void fiber_loop::shutdown() noexcept
-{
-    dump_signal_.reset();
-    destroy_items();
-    engine_->shutdown(nullptr);
-    pressure_.reset();
-    helpers_.stop();
-    destroy_items();
-}
-
-stack_usage fiber_loop::stacks() const noexcept
-{
-    return {.fibers = stacks_.counters(),
-            .functions = loop_stacks_.counters(),
-            .fibers_high_water = stacks_.high_water(),
-            .functions_high_water = loop_stacks_.high_water(),
-            .pressure_source = pressure_ ? std::string_view(pressure_->source()) : std::string_view()};
-}
-
-// One spare stays: what waits next must be able to. Their functions have ended, and left nothing to be destroyed that
-// is the user's.
-void fiber_loop::release_memory() noexcept
-{
-    while (spares_ && spares_->next)
-    {
-        fiber& spare = *std::exchange(spares_, spares_->next);
-        BOOST_ASSERT(!spare.marked);
-        destroy(spare, loop_stacks_);
-    }
-    stacks_.trim();
-    loop_stacks_.trim();
 }
 
 metrics fiber_loop::counters() const noexcept

@@ -15,6 +15,32 @@
 #include <limits>
 #include <utility>
 
+namespace zsync
+{
+
+// Where nothing is in the way it is one function, without a question asked twice.
+inline void detail::fiber_loop::yield(fiber& self) noexcept
+{
+    if (self.strays || !self.is_plain()) [[unlikely]]
+    {
+        self.ready();
+        suspend(self);
+        return;
+    }
+    enqueue(self);
+    if (loop_ == &self)
+        leave_item(self);
+    fiber& to = next();
+    if (&to == &self)
+        return;
+    current_ = &to;
+    if (to.strays) [[unlikely]]
+        exchange_call_stacks(self, to);
+    arrived_from(self.switch_as_is(to, *exceptions_));
+}
+
+} // namespace zsync
+
 namespace zsync::this_fiber
 {
 
@@ -32,6 +58,11 @@ zsync::detail::fiber* running_fiber() noexcept
 {
     agent& running = agent::current();
     return running.fiber_of() ? static_cast<zsync::detail::fiber*>(&running) : nullptr;
+}
+
+[[noreturn, gnu::cold]] void refuse_to_yield(const zsync::detail::fiber& self)
+{
+    throw system_error(self.may_wait(), "yield");
 }
 
 /// A wait for nothing but the time, which a request ends.
@@ -131,9 +162,9 @@ void yield()
     if (!self)
         return;
     if (self->must_return_first()) [[unlikely]]
-        throw system_error(self->may_wait(), "yield");
+        refuse_to_yield(*self);
     ZSYNC_PROBE(fiber_suspend, self->number.number(), -1);
-    self->owner().yield();
+    self->owner().yield(*self);
     ZSYNC_PROBE(fiber_resume, self->number.number(), -1);
     self->cancellation().throw_if_unwinding();
 }

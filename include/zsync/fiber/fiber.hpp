@@ -85,8 +85,16 @@ public:
     template <class Function>
         requires(zsync::detail::fiber_function<std::decay_t<Function>, Result>)
     basic_fiber(fiber_context& on, Function&& function)
-        : basic_fiber(on, fiber_attributes(), std::forward<Function>(function))
     {
+        // A fiber that is made on its loop's thread has an id at once.
+        id_ = on.loop().running_here() ? this_fiber::id() : this_fiber::id::make();
+        auto plain = [id = id_, function = std::decay_t<Function>(std::forward<Function>(function))]() mutable -> Result
+        {
+            if (id != this_fiber::id())
+                this_fiber::detail::introduce(id, {});
+            return call(function);
+        };
+        start(on, plain);
     }
 
     template <class Function>
@@ -98,21 +106,9 @@ public:
         {
             this_fiber::detail::introduce(id, name);
             const cancellation_scope until(std::move(cancellation));
-            const auto call = [&]() -> decltype(auto)
-            {
-                if constexpr (std::invocable<std::decay_t<Function>>)
-                    return std::move(function)();
-                else
-                    return std::move(function)(this_fiber::get_stop_token());
-            };
-            if constexpr (std::is_void_v<Result>)
-                static_cast<void>(call());
-            else
-                return call();
+            return call(function);
         };
-        task_ = zsync::detail::start_fiber(on.loop(), named);
-        if (!task_)
-            throw std::bad_alloc();
+        start(on, named);
     }
 
     basic_fiber(basic_fiber&& other) noexcept
@@ -225,6 +221,23 @@ public:
     }
 
 private:
+    template <class Function>
+    static Result call(Function& function)
+    {
+        if constexpr (!std::invocable<Function>)
+            return static_cast<Result>(std::move(function)(this_fiber::get_stop_token()));
+        else
+            return static_cast<Result>(std::move(function)());
+    }
+
+    template <class Function>
+    void start(fiber_context& on, Function& function)
+    {
+        task_ = zsync::detail::start_fiber(on.loop(), function, &id_);
+        if (!task_)
+            throw std::bad_alloc();
+    }
+
     void abandon() noexcept
     {
         if (!task_)

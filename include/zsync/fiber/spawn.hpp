@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <zsync/fiber/detail/task_fiber.hpp>
+#include <zsync/fiber/detail/initiate_spawn.hpp>
 #include <zsync/fiber/fiber_context.hpp>
 
 #include <boost/asio/async_result.hpp>

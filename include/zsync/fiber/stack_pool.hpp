@@ -195,13 +195,14 @@ private:
     std::size_t stride() const noexcept { return page_ + stack_bytes_; }
     std::size_t slab_bytes() const noexcept { return stride() * stacks_per_slab_; }
 
-    // The hot fields first.
+    // The hot fields first. Not `taken_` beside `alive_`: a compiler loads both at once then, which waits for the last
+    // store of one of them.
     free_stack* warmest_ = nullptr;
     std::size_t warm_ = 0;
     std::size_t stack_bytes_;
     std::uint64_t taken_ = 0;
-    std::size_t alive_ = 0;
     std::size_t peak_ = 0;
+    std::size_t alive_ = 0;
     std::size_t trim_at_;
     bool checks_; // there are canaries to check, or every stack is to be scrubbed
     bool scrub_;

@@ -21,7 +21,8 @@ class local_task final : public fiber, public task_state<std::invoke_result_t<Fu
 public:
     local_task(fiber_loop& owner, stack_view stack, std::byte* top, const asio_call_stacks& calls, Function&& function)
         : fiber(
-              owner, stack, top, [](execution& self) noexcept { static_cast<local_task&>(self).main(); }, calls),
+              owner, stack, top,
+              [](execution& self) noexcept -> execution& { return static_cast<local_task&>(self).main(); }, calls),
           state(owner),
           function_(std::move(function))
     {
@@ -32,7 +33,7 @@ public:
     ~local_task() {} // main() destroys the function
 
 private:
-    void main() noexcept
+    execution& main() noexcept
     {
         run_for(this->outcome, owner().ending(), std::move(function_));
         function_.~Function();
@@ -40,7 +41,7 @@ private:
         this->finish();
         if (released_) // perhaps before there was a result
             this->outcome.reset();
-        owner().end(*this);
+        return owner().end(*this);
     }
 
     // The result first: it may have a destructor that waits, and so must not be left to the switch that ends a fiber.
@@ -79,17 +80,18 @@ private:
         runner(fiber_loop& owner, stack_view stack, std::byte* top, const asio_call_stacks& calls,
                remote_task& work) noexcept
             : fiber(
-                  owner, stack, top, [](execution& self) noexcept { static_cast<runner&>(self).main(); }, calls),
+                  owner, stack, top,
+                  [](execution& self) noexcept -> execution& { return static_cast<runner&>(self).main(); }, calls),
               work_(work)
         {
             work.attach(*this);
         }
 
     private:
-        void main() noexcept
+        execution& main() noexcept
         {
             work_.main(owner().ending(), this);
-            owner().end(*this);
+            return owner().end(*this);
         }
 
         remote_task& work_;
@@ -149,9 +151,10 @@ private:
     bool left_ = false;
 };
 
-/// Starts a function on a fiber. Returns null if there is no memory for it; `function` is then as it was.
+/// Starts a function on a fiber. Returns null if there is no memory for it; `function` is then as it was. Where the
+/// fiber is made at once, and `id` is none, that becomes its id.
 template <class Function>
-task_state<std::invoke_result_t<Function>>* start_fiber(loop& on, Function& function)
+task_state<std::invoke_result_t<Function>>* start_fiber(loop& on, Function& function, this_fiber::id* id = nullptr)
 {
     auto& owner = static_cast<fiber_loop&>(on);
     try
@@ -160,6 +163,8 @@ task_state<std::invoke_result_t<Function>>* start_fiber(loop& on, Function& func
             return new remote_task<Function>(owner, std::move(function));
         const stack_view stack = owner.take_stack(sizeof(local_task<Function>));
         auto& made = owner.template make_fiber<local_task<Function>>(stack, std::move(function));
+        if (id && *id == this_fiber::id())
+            *id = made.number;
         made.ready();
         return &made;
     }

@@ -24,8 +24,8 @@ public:
     /// What resumes a fiber that may not simply be queued: see spawn() into a strand.
     using schedule_function = void (*)(fiber& self);
 
-    /// What a fiber runs. It must not return: it ends with fiber_loop::end().
-    using main_function = void (*)(execution& self) noexcept;
+    /// What a fiber runs. It returns what fiber_loop::end() has returned.
+    using main_function = execution& (*)(execution& self) noexcept;
 
     /// Called by fiber_loop::make_fiber().
     fiber(fiber_loop& owner, stack_view stack, std::byte* top, main_function main,
@@ -37,7 +37,15 @@ public:
     boost::system::error_code may_wait() const noexcept override;
 
     /// The same as a question: something that must return first runs on this stack.
-    bool must_return_first() const noexcept;
+    bool must_return_first() const noexcept
+    {
+        if (is_plain()) [[likely]]
+            return false;
+        return strays_and_must_return();
+    }
+
+    /// Its call stacks are those that the loop gives to all that it runs: nothing of Asio's runs on this stack.
+    bool is_plain() const noexcept;
 
     /// Makes the fiber go on. It must be suspended, and not be ready already.
     void ready() noexcept;
@@ -63,6 +71,7 @@ public:
     fiber* return_to = nullptr; // whoever runs a slice of it; null: the loop goes on when it waits
     schedule_function schedule = nullptr;
     asio_call_stacks bottom; // what its function began with, or its slice
+    bool strays = false;     // while it does not run: its call stacks may be others than the loop gives to all
     bool scheduled = false;  // by its schedule function, and not resumed yet
     bool is_loop = false;    // runs items, and may be waiting in one
     bool marked = false;     // its function has an id, a name or values of its own
@@ -78,8 +87,9 @@ private:
     bool wait_until(waiter& w, std::chrono::steady_clock::time_point deadline) noexcept override;
     void notify(waiter& w) noexcept override;
     void suspend(const waiter& w) noexcept;
+    bool strays_and_must_return() const noexcept;
     static void resumed(work_item& item, bool invoke) noexcept;
-    static void enter(execution& self, execution& from) noexcept;
+    static execution& enter(execution& self, execution& from) noexcept;
 
     fiber_loop& owner_;
     const main_function main_;

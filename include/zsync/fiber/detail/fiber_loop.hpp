@@ -15,6 +15,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace zsync
 {
@@ -130,16 +131,17 @@ public:
     void enqueue(work_item& item) noexcept { ready_.push(item); }
 
     /// Lets something else run until the running fiber is resumed.
-    void suspend() noexcept;
+    void suspend(fiber& self) noexcept;
 
     /// Lets whatever is ready run first.
-    void yield() noexcept;
+    void yield(fiber& self) noexcept;
 
     /// Resumes a fiber from within an item, and returns when it next waits or has ended.
     void run_slice(fiber& slice) noexcept;
 
-    /// The last thing a fiber does, when it has destroyed all that it holds but itself, which goes with its stack.
-    [[noreturn]] void end(fiber& ended) noexcept;
+    /// The last thing a fiber does, when it has destroyed all that it holds but itself, which goes with its stack:
+    /// nothing but returns may follow. @return what its main function is to return.
+    execution& end(fiber& ended) noexcept;
 
     /// Says whether somebody can go on with the loop when this fiber waits: false if there is no memory for it.
     bool can_do_without(const fiber& waiting) noexcept;
@@ -182,6 +184,9 @@ public:
     /// The same inside the engine's turn.
     void memory_is_short() noexcept;
 
+    /// What it gives to all that it runs.
+    const asio_call_stacks& call_stacks() const noexcept { return memory_.call_stacks(); }
+
     fiber& running() const noexcept { return static_cast<fiber&>(*current_); }
     bool in_guest() const noexcept { return guest_->running(); }
     bool ending() const noexcept { return ending_; }
@@ -217,8 +222,21 @@ private:
     void wait_for_guest(std::optional<std::chrono::microseconds> timeout) override;
     void wake_for_guest() noexcept override { engine_->wake(); }
 
-    static void link(fiber& one, fiber*& list) noexcept;
-    static void unlink(fiber& one, fiber*& list) noexcept;
+    static void link(fiber& one, fiber*& list) noexcept
+    {
+        one.previous = nullptr;
+        one.next = std::exchange(list, &one);
+        if (one.next)
+            one.next->previous = &one;
+    }
+
+    static void unlink(fiber& one, fiber*& list) noexcept
+    {
+        (one.previous ? one.previous->next : list) = one.next;
+        if (one.next)
+            one.next->previous = one.previous;
+    }
+
     static void destroy(fiber& ended, stack_pool& from) noexcept;
     fiber& next() noexcept;
     fiber& take_spare() noexcept;
@@ -226,8 +244,9 @@ private:
     void put_spare(fiber& spare) noexcept;
     void leave_item(fiber& self) noexcept;
     void switch_from(fiber& from, fiber& to) noexcept;
+    void exchange_call_stacks(fiber& from, const fiber& to) noexcept;
 
-    void run_items() noexcept;
+    [[noreturn]] void run_items() noexcept;
     void run_function(work_item& item) noexcept;
     void turn() noexcept;
     void look_around();
@@ -318,11 +337,9 @@ extern fiber_loop* debugged_loops;
 
 // A switch between fibers, from one's wait to the other's return, is all inline.
 
-inline bool fiber::must_return_first() const noexcept
+inline bool fiber::is_plain() const noexcept
 {
-    const asio_call_stacks now = asio_call_stacks::current();
-    // A slice ends when its fiber waits, and what it is inside of ends with it.
-    return !now.in_same_strand(bottom) || (return_to && now.runs != bottom.runs) || owner_.in_guest();
+    return asio_call_stacks::current() == owner_.call_stacks();
 }
 
 inline void fiber::ready() noexcept
@@ -336,12 +353,15 @@ inline void fiber::ready() noexcept
     owner_.enqueue(*this);
 }
 
+// Call stacks are exchanged only where they differ.
 inline void fiber_loop::switch_from(fiber& from, fiber& to) noexcept
 {
     if (&from == &to)
         return;
     current_ = &to;
-    arrived_from(from.switch_to(to, *exceptions_));
+    if (from.strays || to.strays || !from.is_plain()) [[unlikely]]
+        exchange_call_stacks(from, to);
+    arrived_from(from.switch_as_is(to, *exceptions_));
 }
 
 inline void fiber_loop::arrived_from(execution& from) noexcept
@@ -374,22 +394,14 @@ inline void fiber_loop::note_stacks() noexcept
         publish_stacks();
 }
 
-inline void fiber_loop::suspend() noexcept
+inline void fiber_loop::suspend(fiber& self) noexcept
 {
-    fiber& self = running();
     if (loop_ == &self)
         leave_item(self);
-    if (fiber* const caller = std::exchange(self.return_to, nullptr))
-        switch_from(self, *caller);
+    if (self.return_to) [[unlikely]]
+        switch_from(self, *std::exchange(self.return_to, nullptr));
     else
         switch_from(self, next());
-}
-
-inline void fiber_loop::yield() noexcept
-{
-    fiber& self = running();
-    self.ready();
-    suspend();
 }
 
 } // namespace zsync::detail

@@ -8,6 +8,7 @@
 #include <zsync/fiber/detail/fiber.hpp>
 
 #include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/system/error_code.hpp>
 
@@ -86,16 +87,27 @@ private:
 };
 
 /// The owner's share: no request comes after it.
+///
+/// A handler of our own says whether what its slot emits comes on the loop's thread, and before the handler is called.
+/// Then the fiber stands in the slot itself.
 class slot_request_owner
 {
 public:
-    /// Installs itself in the handler's slot, if that is connected. Allocates then.
+    /// Installs itself in the handler's slot, if that is connected. Allocates then, but for such a handler.
     template <class Handler>
     slot_request_owner(loop& home, const Handler& handler)
     {
         auto slot = boost::asio::get_associated_cancellation_slot(handler);
         if (!slot.is_connected())
             return;
+        if constexpr (requires { handler.emits_on(home); })
+        {
+            if (handler.emits_on(home))
+            {
+                direct_ = &slot.template emplace<direct_request>();
+                return;
+            }
+        }
         request_ = std::allocate_shared<slot_request>(recycling_allocator<slot_request>(), home);
         slot.assign(
             [request = request_](boost::asio::cancellation_type)
@@ -110,10 +122,13 @@ public:
 
     ~slot_request_owner() { end(); }
 
+    /// There is a fiber now. On the loop's thread.
     void attach(agent& fiber) noexcept
     {
         if (request_)
             request_->attach(fiber);
+        else if (direct_)
+            direct_->fiber = &fiber;
     }
 
     void end() noexcept
@@ -123,7 +138,19 @@ public:
     }
 
 private:
+    struct direct_request
+    {
+        agent* fiber = nullptr;
+
+        void operator()(boost::asio::cancellation_type) const noexcept
+        {
+            if (fiber)
+                request_cancel_of(*fiber, boost::asio::error::operation_aborted);
+        }
+    };
+
     std::shared_ptr<slot_request> request_;
+    direct_request* direct_ = nullptr; // the slot's; then there is no request
 };
 
 } // namespace zsync::detail

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The one place that changes stacks, with all that has to change along: the context of the processor (Boost.Context),
-// the exceptions being handled, Asio's stacks of calls, and what the sanitizers believe. Tested with Boost 1.81.
+// The one place that changes stacks, with its .cpp, and all that has to change along: the context of the processor
+// (Boost.Context), the exceptions being handled, Asio's stacks of calls, and what the sanitizers believe. Tested with
+// Boost 1.81.
 
 #include <zsync/core/detail/asio.hpp>
 #include <zsync/core/detail/sanitizers.hpp>
@@ -11,7 +12,7 @@
 #include <boost/context/detail/fcontext.hpp>
 
 #include <cstddef>
-#include <cstdint>
+#include <cstring>
 #include <span>
 
 #include <cxxabi.h>
@@ -31,6 +32,9 @@ struct exception_state
     {
         return reinterpret_cast<exception_state*>(abi::__cxa_get_globals());
     }
+
+    /// Copies whole words, padding included: half the instructions of an assignment.
+    static void copy(const exception_state& from, exception_state& to) noexcept { std::memcpy(&to, &from, sizeof to); }
 };
 
 /// A stack in use, as others see it while it does not run.
@@ -40,15 +44,16 @@ struct exception_state
 class execution
 {
 public:
-    /// `from` is what switched here first: ended, it may be destroyed now.
-    using entry_function = void (*)(execution& self, execution& from) noexcept;
+    /// What runs on a stack. `from` is what switched here first: ended, it may be destroyed now. It must not return
+    /// before its last switch, but with what leave() has returned.
+    using entry_function = execution& (*)(execution& self, execution& from) noexcept;
 
     execution() noexcept { adopt_thread(); }
 
-    /// Prepares a stack on which `entry(*this, from)` begins at the first switch to it. It must not return: it ends with
-    /// leave(). The object lives above `top`, on the same stack, and `calls` are the call stacks it begins with.
+    /// Prepares a stack on which `entry(*this, from)` begins at the first switch to it. The object lives above `top`,
+    /// on the same stack, and `calls` are the call stacks it begins with.
     execution(stack_view stack, std::byte* top, entry_function entry, const asio_call_stacks& calls) noexcept
-        : point_(boost::context::detail::make_fcontext(top, static_cast<std::size_t>(top - stack.base), &begin)),
+        : point_(make_point(top, static_cast<std::size_t>(top - stack.base))),
           entry_(entry), calls_(calls), stack_(stack)
     {
 #if ZSYNC_HAS_TSAN
@@ -81,21 +86,24 @@ public:
     /// @return who switched back. Ended, it may be destroyed now.
     execution& switch_to(execution& to, exception_state& thread) noexcept
     {
-        exceptions_ = thread;
         calls_ = asio_call_stacks::current();
-        thread = to.exceptions_;
         to.calls_.install();
-        return *jump(to, &asan_frames_);
+        return switch_as_is(to, thread);
     }
 
-    /// The last switch of a stack: it does not come back.
-    [[noreturn]] void leave(execution& to, exception_state& thread) noexcept
+    /// The same for two whose call stacks are in place already: those that `to` is to go on with are the thread's, and
+    /// this one's are noted.
+    ///
+    /// Not inline, so that all that is suspended is so at the same place: see stack_switch.cpp.
+    execution& switch_as_is(execution& to, exception_state& thread) noexcept;
+
+    /// Prepares the last switch of a stack, with call stacks as for switch_as_is(). Nothing may happen there after it but
+    /// returns, up to the entry function's: that makes the switch.
+    execution& leave(execution& to, exception_state& thread) noexcept
     {
         ended_ = true;
-        thread = to.exceptions_;
-        to.calls_.install();
-        jump(to, nullptr);
-        __builtin_unreachable();
+        exception_state::copy(to.exceptions_, thread);
+        return to;
     }
 
     bool ended() const noexcept { return ended_; }
@@ -118,84 +126,19 @@ public:
     /// this stack need have no room left. Returns false if `room` has not enough for it.
     ///
     /// Frames are found by stack pointers in the copy, by frame pointers in the original, which reads the same.
-    bool call_on_copy(std::span<std::byte> room, look_function look, void* argument) const noexcept
-    {
-        constexpr std::size_t alignment = 64;
-        constexpr std::size_t least_room = 16 * 1024;
-        const auto* const from = static_cast<const std::byte*>(static_cast<const void*>(point_));
-        const auto bytes = static_cast<std::size_t>(stack_.top() - from);
-        if (room.size() < bytes + alignment + least_room)
-            return false;
-        std::byte* copy = room.data() + room.size() - bytes;
-        copy -= (reinterpret_cast<std::uintptr_t>(copy) - reinterpret_cast<std::uintptr_t>(from)) % alignment;
-        copy_stack(copy, from, bytes);
-        look_call call{look, argument};
-        boost::context::detail::ontop_fcontext(copy, &call, &look_from_copy);
-        return true;
-    }
+    bool call_on_copy(std::span<std::byte> room, look_function look, void* argument) const noexcept;
 
 private:
-    struct look_call
-    {
-        look_function look;
-        void* argument;
-    };
+    struct look_call;
 
-    // Not by memcpy(3): AddressSanitizer would object to reading between the variables.
-    ZSYNC_NO_SANITIZE static void copy_stack(std::byte* to, const volatile std::byte* from, std::size_t bytes) noexcept
-    {
-        for (std::size_t index = 0; index < bytes; ++index)
-            to[index] = from[index];
-    }
-
-    ZSYNC_NO_SANITIZE static boost::context::detail::transfer_t look_from_copy(
-        boost::context::detail::transfer_t caller) noexcept
-    {
-        const auto& call = *static_cast<const look_call*>(caller.data);
-        call.look(call.argument, __builtin_frame_address(0));
-        boost::context::detail::jump_fcontext(caller.fctx, nullptr); // for good: the copy is dropped
-        __builtin_unreachable();
-    }
-
-    execution* jump(execution& to, [[maybe_unused]] void** asan_frames) noexcept
-    {
-        target_ = &to;
-#if ZSYNC_HAS_TSAN
-        __tsan_switch_to_fiber(to.tsan_fiber_, 0);
-#endif
-#if ZSYNC_HAS_ASAN
-        __sanitizer_start_switch_fiber(asan_frames, to.stack_.base, to.stack_.bytes);
-#endif
-        const auto from = boost::context::detail::jump_fcontext(to.point_, this);
-        return arrive(from, asan_frames_);
-    }
-
-    static execution* arrive(boost::context::detail::transfer_t transfer, [[maybe_unused]] void* asan_frames) noexcept
-    {
-        auto* const from = static_cast<execution*>(transfer.data);
-        from->point_ = transfer.fctx;
-#if ZSYNC_HAS_ASAN
-        // A thread's own stack is known from the first switch away from it.
-        const void* base = nullptr;
-        std::size_t bytes = 0;
-        __sanitizer_finish_switch_fiber(asan_frames, &base, &bytes);
-        if (from->stack_is_the_threads())
-            from->stack_ = {static_cast<std::byte*>(const_cast<void*>(base)), bytes};
-#endif
-        return from;
-    }
-
-    static void begin(boost::context::detail::transfer_t transfer) noexcept
-    {
-        execution& from = *arrive(transfer, nullptr);
-        execution& self = *from.target_;
-        self.entry_(self, from);
-        __builtin_unreachable();
-    }
-
+    static boost::context::detail::transfer_t look_from_copy(boost::context::detail::transfer_t caller);
+    static void* make_point(std::byte* top, std::size_t bytes) noexcept;
+    static void begin(boost::context::detail::transfer_t transfer) noexcept;
+    void announce_switch_to(execution& to, void** asan_frames) noexcept;
+    static execution& arrive(boost::context::detail::transfer_t transfer, void* asan_frames) noexcept;
     bool stack_is_the_threads() const noexcept { return !entry_; }
 
-    boost::context::detail::fcontext_t point_ = nullptr;
+    void* point_ = nullptr; // where it goes on
     bool ended_ = false;
     entry_function entry_ = nullptr;
     execution* target_ = nullptr; // of the switch being made
