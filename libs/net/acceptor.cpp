@@ -31,13 +31,12 @@ std::tuple<boost::system::error_code, stream> detail::accept_request::outcome(co
 
 bool detail::accept_direct_request::describe(operation& record) noexcept
 {
-    engine& io = listener_->io();
-    place_ = io.take_place();
+    place_ = by_ == &listener_->io() ? by_->take_place() : -1;
     record.code = place_ < 0 ? opcode::accept : opcode::accept_direct;
     if (place_ >= 0)
         record.offset = static_cast<std::uint64_t>(place_);
     record.flags =
-        static_cast<std::uint32_t>(io.kind() == engine_kind::blocking ? SOCK_CLOEXEC : SOCK_CLOEXEC | SOCK_NONBLOCK);
+        static_cast<std::uint32_t>(by_->kind() == engine_kind::blocking ? SOCK_CLOEXEC : SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (peer_)
     {
         *peer_->size_address() = static_cast<socklen_t>(endpoint::capacity());

@@ -84,8 +84,8 @@ void run_in(cell where, Body body)
         BOOST_TEST_MESSAGE("skipped: no ring here");
         return;
     }
-    zsync::fiber_context ctx(
-        zsync::fiber_options{.engine = on_ring ? zsync::engine_kind::uring : zsync::engine_kind::reactor});
+    zsync::fiber_context ctx(zsync::fiber_options{
+        .engine = on_ring ? zsync::engine_kind::uring : zsync::engine_kind::reactor, .direct_descriptors = 4});
     bool ended = false;
     zsync::spawn(
         ctx,

@@ -93,6 +93,39 @@ BOOST_DATA_TEST_CASE(streams_carry_bytes_to_the_end, each_cell)
            });
 }
 
+BOOST_DATA_TEST_CASE(direct_streams_do_so_too, each_cell)
+{
+    run_in(sample,
+           [](const scene& at)
+           {
+               zsync::acceptor listener = at.io.listen({"127.0.0.1", 0});
+               zsync::stream near = at.io.connect(listener.local_endpoint()).await();
+               zsync::direct_stream far = at.io.accept_direct(listener).await();
+               BOOST_TEST(far.is_direct() == listener.supports_direct());
+               std::array<char, 8> data{};
+               BOOST_TEST(at.io.write(near, "hello").await() == 5u);
+               BOOST_TEST(at.io.read(far, data).await() == 5u);
+               BOOST_TEST(at.io.writev(far, std::string_view("abc"), std::string_view("de")).await() == 5u);
+               BOOST_TEST(at.io.read_exactly(near, std::span(data).first(5)).await() == 5u);
+               BOOST_TEST(std::string_view(data.data(), 5) == "abcde");
+               at.io.shutdown(far, zsync::stream::shutdown_send).await();
+               error_code ec;
+               BOOST_TEST(at.io.read(near, data).await(ec) == 0u);
+               BOOST_TEST(!ec);
+               at.io.close(near).await();
+               BOOST_TEST(at.io.read(far, data).await() == 0u);
+               at.io.close(far).await();
+               BOOST_TEST(!far.is_open());
+               at.io.shutdown(far, zsync::stream::shutdown_both).await(ec);
+               BOOST_TEST(ec == boost::asio::error::bad_descriptor);
+               at.io.read(far, data).await(ec);
+               BOOST_TEST(ec == boost::asio::error::bad_descriptor);
+               listener.close();
+               at.io.accept_direct(listener).await(ec);
+               BOOST_TEST(ec == boost::asio::error::bad_descriptor);
+           });
+}
+
 BOOST_DATA_TEST_CASE(files_are_written_and_read, each_cell)
 {
     run_in(sample,

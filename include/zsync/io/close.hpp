@@ -36,7 +36,7 @@ private:
     descriptor_ptr core_;
 };
 
-/// Ends one direction of a stream, or both. What has been started is sent first.
+/// Ends one direction of a stream, or both: by the ring, if only that knows it. What has been started is sent first.
 class shutdown_steps : public steps_base
 {
 public:
@@ -45,15 +45,28 @@ public:
 
     shutdown_steps(const descriptor_ptr& core, int what) noexcept : core_(core), what_(what) {}
 
-    next begin(operation&, const settings&) noexcept
+    int enter(const settings&) noexcept { return core_ ? core_->begin_other() : EBADF; }
+    void leave() noexcept { core_->end_other(); }
+
+    next begin(operation& record, const settings& with) noexcept
     {
-        if (!core_ || !core_->is_open())
-            return fail(EBADF);
+        if (is_direct(core_->native()))
+        {
+            if (&core_->context() != &with.owner->context())
+                return fail(EINVAL);
+            record.code = opcode::shutdown;
+            record.descriptor = core_->native();
+            record.flags = static_cast<std::uint32_t>(what_);
+            return next::record;
+        }
         if (core_->writing() && what_ != SHUT_RD)
             try_sends(core_->io(), core_->native());
         return ::shutdown(core_->native(), what_) < 0 ? fail(errno) : next::finished;
     }
-    next proceed(operation&, const settings&) const noexcept { return next::finished; }
+    next proceed(operation& record, const settings&) noexcept
+    {
+        return record.result < 0 ? fail(-record.result) : next::finished;
+    }
     void value() const noexcept {}
 
 private:

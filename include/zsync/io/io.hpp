@@ -17,6 +17,7 @@
 #include <zsync/io/transfer.hpp>
 #include <zsync/net/acceptor.hpp>
 #include <zsync/net/datagram.hpp>
+#include <zsync/net/direct_stream.hpp>
 #include <zsync/net/stream.hpp>
 
 #include <chrono>
@@ -34,9 +35,13 @@ namespace zsync
 class blocking_context;
 class fiber_context;
 
-/// A handle whose bytes come and go in order: a stream, a file, a pipe.
+/// A handle whose bytes come and go in order, and that has a descriptor: a stream, a file, a pipe.
 template <class H>
-concept byte_handle = std::derived_from<H, stream> || std::derived_from<H, file> || std::derived_from<H, pipe>;
+concept descriptor_handle = std::derived_from<H, stream> || std::derived_from<H, file> || std::derived_from<H, pipe>;
+
+/// The same, or a direct_stream, which may have none.
+template <class H>
+concept byte_handle = descriptor_handle<H> || std::derived_from<H, direct_stream>;
 
 /// Does input and output for a function that need not know how it is run: the same code blocks its thread, or suspends
 /// its fiber, with the same results.
@@ -232,6 +237,16 @@ public:
             action(on.get_executor(), on.core() ? on.core()->where() : io_place(), blocking)));
     }
 
+    /// The same into the ring's own table, where there is one: see acceptor::async_accept_direct().
+    auto accept_direct(const acceptor& on) const
+    {
+        using action = detail::accept_direct_request;
+        using target = detail::handle_target<direction::none>;
+        return make(detail::action_steps<direct_stream, action, target>(
+            target(on.core()), on.get_executor(),
+            action(on.get_executor(), on.core(), &settings_.owner->io(), nullptr)));
+    }
+
     /// Connects to an endpoint. Delivers the stream.
     auto connect(const endpoint& peer) const { return make(detail::connect_steps(get_executor(), peer)); }
 
@@ -259,9 +274,15 @@ public:
     /// Closes a handle, and waits until nothing is in flight on it: that ends with operation_aborted. A closed handle
     /// succeeds. Ended early by nothing. Blocks the thread as long as close(2) does: SO_LINGER, files on a network.
     auto close(const handle& what) const { return make(detail::close_steps(what.core())); }
+    auto close(const direct_stream& what) const { return make(detail::close_steps(what.core())); }
 
-    /// Ends a stream's sending, its receiving, or both. What has been started is sent first. Does not wait.
+    /// Ends a stream's sending, its receiving, or both. What has been started is sent first. Does not wait, but for the
+    /// ring, if it is a direct stream.
     auto shutdown(const stream& what, stream::shutdown_type which) const
+    {
+        return make(detail::shutdown_steps(what.core(), which));
+    }
+    auto shutdown(const direct_stream& what, stream::shutdown_type which) const
     {
         return make(detail::shutdown_steps(what.core(), which));
     }
@@ -283,7 +304,7 @@ public:
     /// waits for the storage where the file is not in memory; it never waits for the receiver. Where sendfile(2) is not
     /// to be had, or would wait for the receiver (a descriptor that was given to us without O_NONBLOCK; a deadline in
     /// the blocking model), the bytes are read and written, 64 KiB at a time. Nothing raises SIGPIPE on a stream.
-    template <byte_handle H>
+    template <descriptor_handle H>
     auto send_file(const H& to, const file& from, std::uint64_t offset, std::size_t count) const
     {
         return make(

@@ -44,10 +44,10 @@ class accept_direct_request
 public:
     static constexpr direction way = direction::none;
 
-    /// `peer`: is told the peer's name, or null.
-    accept_direct_request(const boost::asio::any_io_executor& executor, const descriptor_ptr& listener,
+    /// `by`: the engine that is to perform it; null if there is no listener. `peer`: is told the peer's name, or null.
+    accept_direct_request(const boost::asio::any_io_executor& executor, const descriptor_ptr& listener, engine* by,
                           endpoint* peer) noexcept
-        : executor_(executor), listener_(listener), peer_(peer)
+        : executor_(executor), listener_(listener), by_(by), peer_(peer)
     {
     }
 
@@ -57,6 +57,7 @@ public:
 private:
     boost::asio::any_io_executor executor_; // of the new stream
     descriptor_ptr listener_;
+    engine* by_;
     endpoint* peer_;
     int place_ = -1;
 };
@@ -151,8 +152,8 @@ public:
     template <boost::asio::completion_token_for<void(boost::system::error_code, direct_stream)> Token>
     auto async_accept_direct(Token&& token)
     {
-        return start<void(boost::system::error_code, direct_stream)>(
-            std::forward<Token>(token), detail::accept_direct_request(get_executor(), core(), nullptr));
+        return start<void(boost::system::error_code, direct_stream)>(std::forward<Token>(token),
+                                                                     direct_action(nullptr));
     }
 
     /// The same, and tells the peer's name, which a direct stream cannot be asked for. `peer` must stay valid until the
@@ -160,8 +161,7 @@ public:
     template <boost::asio::completion_token_for<void(boost::system::error_code, direct_stream)> Token>
     auto async_accept_direct(endpoint& peer, Token&& token)
     {
-        return start<void(boost::system::error_code, direct_stream)>(
-            std::forward<Token>(token), detail::accept_direct_request(get_executor(), core(), &peer));
+        return start<void(boost::system::error_code, direct_stream)>(std::forward<Token>(token), direct_action(&peer));
     }
 
     /// Says whether its context has a table for direct streams. Never blocks.
@@ -180,6 +180,10 @@ private:
     static detail::accept_request action(const executor_type& executor, const io_place& where) noexcept
     {
         return {executor, where, where.io && where.io->kind() == engine_kind::blocking};
+    }
+    detail::accept_direct_request direct_action(endpoint* peer) const noexcept
+    {
+        return {get_executor(), core(), core() ? &core()->io() : nullptr, peer};
     }
     void take_over(int descriptor);
 };

@@ -89,6 +89,7 @@ public:
 
     using handle::async_close;
     using handle::cancel;
+    using handle::core;
     using handle::engine;
     using handle::get_executor;
     using handle::is_open;
