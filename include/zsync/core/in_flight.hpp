@@ -224,11 +224,10 @@ private:
         return descriptor >= 0 && static_cast<std::size_t>(descriptor) < descriptors_.size();
     }
 
-    // What is named by a direct_name() stands beside; null if there is no such place.
+    // What is named by a direct_name() stands beside; null if it is no such name.
     entry* direct_entry(int descriptor) noexcept
     {
-        const std::size_t place = is_direct(descriptor) ? direct_place(descriptor) : direct_.size();
-        return place < direct_.size() ? &direct_[place] : nullptr;
+        return is_direct(descriptor) ? &direct_[direct_place(descriptor)] : nullptr;
     }
     const entry* direct_entry(int descriptor) const noexcept
     {

@@ -146,9 +146,10 @@ public:
                                                               action(executor, place_of(executor)));
     }
 
-    /// Accepts one connection into the ring's own table of files, as a direct_stream, which has faster operations and
-    /// fewer of them. Where the table is full, or there is none, the stream holds a descriptor like any other; no
-    /// connection is lost. Signature: void(error_code, direct_stream). Errors and cancellation: as async_accept().
+    /// Accepts one connection into the ring's own table of files, as a direct_stream, which can do less, and whose
+    /// operations cost the kernel no look-up. Where the table is full, or there is none, the stream holds a descriptor
+    /// like any other; no connection is lost. Signature: void(error_code, direct_stream). Errors and cancellation: as
+    /// async_accept().
     template <boost::asio::completion_token_for<void(boost::system::error_code, direct_stream)> Token>
     auto async_accept_direct(Token&& token)
     {
