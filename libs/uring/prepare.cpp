@@ -4,7 +4,6 @@
 #include "ring.hpp"
 
 #include <zsync/core/detail/ring_syscalls.hpp>
-#include <zsync/core/direct_name.hpp>
 #include <zsync/core/multishot.hpp>
 
 #include <cerrno>
@@ -34,14 +33,6 @@ void select_buffers(io_uring_sqe& sqe, const multishot_operation& op, const ring
     sqe.buf_group = op.buffers->group();
     if (op.bundles && op.code == opcode::receive_many && on.knows_bundles())
         sqe.ioprio |= recvsend_bundle;
-}
-
-void name_place(io_uring_sqe& sqe, int descriptor) noexcept
-{
-    if (!is_direct(descriptor))
-        return;
-    sqe.fd = static_cast<int>(direct_place(descriptor));
-    sqe.flags |= IOSQE_FIXED_FILE;
 }
 
 } // namespace
@@ -139,7 +130,7 @@ void prepare(io_uring_sqe& sqe, const operation& op, bool poll_first, const ring
         if (op.code == opcode::read || op.code == opcode::write)
             entry->rw_flags = flags;
     }
-    if (op.descriptor < 0) [[unlikely]]
+    if (is_direct(op.descriptor)) [[unlikely]]
         name_place(sqe, op.descriptor);
     entry->user_data = to_user_data(op.id);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <zsync/core/direct_name.hpp>
 #include <zsync/core/operation.hpp>
 
 #include <liburing.h>
@@ -33,11 +34,17 @@ constexpr operation_id from_user_data(std::uint64_t data) noexcept
 /// @param on the ring it is for: what it can be asked for.
 void prepare(io_uring_sqe& sqe, const operation& op, bool poll_first, const ring& on) noexcept;
 
-/// Says whether an operation is what nearly all are: a receive or a send on a descriptor of the process, to be made at
-/// once.
+/// Says whether an operation is what nearly all are: a receive or a send, to be made at once.
 inline bool is_plain_transfer(const operation& op) noexcept
 {
-    return (op.code == opcode::receive || op.code == opcode::send) && op.awaited == 0 && op.descriptor >= 0;
+    return (op.code == opcode::receive || op.code == opcode::send) && op.awaited == 0;
+}
+
+/// Lets an entry name a place of the ring's own table.
+inline void name_place(io_uring_sqe& sqe, int name) noexcept
+{
+    sqe.fd = static_cast<int>(direct_place(name));
+    sqe.flags |= IOSQE_FIXED_FILE;
 }
 
 /// The same as prepare() for such a one.
@@ -49,6 +56,8 @@ inline void prepare_transfer(io_uring_sqe& sqe, const operation& op, bool poll_f
     if (poll_first)
         sqe.ioprio = IORING_RECVSEND_POLL_FIRST;
     sqe.fd = op.descriptor;
+    if (is_direct(op.descriptor)) [[unlikely]]
+        name_place(sqe, op.descriptor);
     sqe.addr = reinterpret_cast<std::uintptr_t>(op.address);
     sqe.len = op.length;
     sqe.msg_flags = op.flags;
