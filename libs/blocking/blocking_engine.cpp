@@ -43,30 +43,48 @@ bool blocking_engine::supports(opcode code) const noexcept
 
 void blocking_engine::start(operation& op, operation_id* id)
 {
-    BOOST_ASSERT(!stopped());
     op.id = {};
     if (id)
         *id = op.id;
-    bool refused = false;
+    call(op);
+
+    lock held(mutex_);
+    count(op);
+    op.where = operation::state::finished;
+    finished_.push(op);
+    if (sleep_.load(std::memory_order_relaxed) == sleep_state::asleep)
+        wake();
+}
+
+bool blocking_engine::perform_now(operation& op) noexcept
+{
+    call(op);
+    lock held(mutex_);
+    count(op);
+    return true;
+}
+
+void blocking_engine::call(operation& op) noexcept
+{
+    BOOST_ASSERT(!stopped());
     if (op.code == opcode::poll)
     {
         lock held(mutex_);
-        refused = !attached_.pollable(op.descriptor);
+        if (!attached_.pollable(op.descriptor))
+        {
+            op.result = -EOPNOTSUPP; // as epoll has it; poll(2) would call it ready
+            return;
+        }
     }
-    if (refused)
-        op.result = -EOPNOTSUPP; // as epoll has it; poll(2) would call it ready
-    else
-        perform(op);
+    perform(op);
+}
 
-    lock held(mutex_);
-    op.where = operation::state::finished;
-    finished_.push(op);
+void blocking_engine::count(const operation& op) noexcept
+{
     ++counters_.operations_started;
     ++counters_.operations_completed;
     if (op.result == -ECANCELED)
         ++counters_.operations_cancelled;
-    if (sleep_.load(std::memory_order_relaxed) == sleep_state::asleep)
-        wake();
 }
 
 void blocking_engine::cancel(operation_id) noexcept {}

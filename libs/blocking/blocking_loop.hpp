@@ -84,6 +84,7 @@ private:
         engine_kind kind() const noexcept override { return performer_.kind(); }
         bool supports(opcode code) const noexcept override { return performer_.supports(code); }
         void start(operation& op, operation_id* id) override;
+        bool perform_now(operation& op) noexcept override { return performer_.perform_now(op); }
         void cancel(operation_id id) noexcept override { performer_.cancel(id); }
         void cancel_descriptor(int descriptor) noexcept override { performer_.cancel_descriptor(descriptor); }
         boost::system::error_code attach_descriptor(int descriptor) noexcept override

@@ -224,6 +224,32 @@ int wait_for(int descriptor, std::uint32_t events) noexcept
 
 } // namespace
 
+bool try_transfer(operation& op) noexcept
+{
+    if (op.ready_first)
+        return false;
+    switch (op.code)
+    {
+    case opcode::receive:
+    case opcode::receive_message:
+    case opcode::send:
+    case opcode::send_message:
+        return (op.flags & (MSG_OOB | MSG_WAITALL)) == 0 && detail::attempt(op, true);
+    case opcode::read:
+    case opcode::write:
+    case opcode::readv:
+    case opcode::writev:
+    {
+        operation attempted = op;
+        attempted.flags |= RWF_NOWAIT;
+        const int result = call_through_signals(attempted);
+        return result != -EAGAIN && result != -EOPNOTSUPP && result != -ENOSYS && finish(op, result);
+    }
+    default:
+        return false;
+    }
+}
+
 std::uint32_t awaited_events(const operation& op) noexcept
 {
     switch (op.code)

@@ -44,6 +44,7 @@ public:
     }
     buffer_pool_ptr buffers() override { return woken_by(engine_.buffers()); }
     void start(operation& op, operation_id* named) override;
+    bool perform_now(operation& op) noexcept override { return engine_.perform_now(op); }
     void cancel(operation_id which) noexcept override;
     void cancel_descriptor(int descriptor) noexcept override;
     boost::system::error_code attach_descriptor(int descriptor) noexcept override;

@@ -2,6 +2,7 @@
 #include <zsync/reactor/reactor_engine.hpp>
 
 #include <zsync/core/direction.hpp>
+#include <zsync/core/system_call.hpp>
 
 #include <boost/assert.hpp>
 #include <boost/system/system_error.hpp>
@@ -85,6 +86,18 @@ void reactor_engine::start(operation& op, operation_id* id)
         op.where = operation::state::held;
     }
     prompt();
+}
+
+// Under the lock, which close() takes, too. What it leaves in the socket has had its event, or will have one.
+bool reactor_engine::perform_now(operation& op) noexcept
+{
+    const std::lock_guard held(mutex_);
+    op.way = direction_of(op);
+    if (stopped_ || !records_.may_go_now(op) || !try_transfer(op))
+        return false;
+    ++counters_.operations_started;
+    ++counters_.operations_completed;
+    return true;
 }
 
 void reactor_engine::cancel(operation_id id) noexcept

@@ -4,6 +4,7 @@
 #include <zsync/core/detail/ring_syscalls.hpp>
 #include <zsync/core/direct_name.hpp>
 #include <zsync/core/direction.hpp>
+#include <zsync/core/system_call.hpp>
 
 #include "prepare.hpp"
 #include "provided_buffers.hpp"
@@ -135,6 +136,18 @@ void uring_engine::refuse(operation& op, operation_id* id) noexcept
         *id = {};
     op.result = -ECANCELED;
     op.on_complete(op, nullptr);
+}
+
+// Under the lock, which close() takes, too: the number is that of this descriptor still.
+bool uring_engine::perform_now(operation& op) noexcept
+{
+    const std::lock_guard held(mutex_);
+    op.way = direction_of(op);
+    if (stopped_ || !records_.may_go_now(op) || !try_transfer(op))
+        return false;
+    ++counters_.operations_started;
+    ++counters_.operations_completed;
+    return true;
 }
 
 // A file's type does not tell whether it can be waited for: some devices can, some files of /proc and /sys can.

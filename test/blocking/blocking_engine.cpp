@@ -49,6 +49,18 @@ BOOST_DATA_TEST_CASE(it_succeeds_on_the_thread_that_starts_it, each_kind)
     BOOST_TEST(it.succeeded(), "result " << it.op.result);
 }
 
+BOOST_DATA_TEST_CASE(what_is_performed_now_needs_no_turn, each_kind)
+{
+    blocking_engine engine;
+    waiting it(sample);
+    it.satisfy();
+    BOOST_TEST(engine.perform_now(it.op));
+    BOOST_TEST(it.op.result >= 0);
+    BOOST_TEST(engine.turn(0us, nullptr) == 0u);
+    BOOST_TEST(!it.op.done());
+    BOOST_TEST(engine.counters().operations_completed == 1u);
+}
+
 BOOST_DATA_TEST_CASE(it_fails_as_the_system_call_does, each_kind)
 {
     blocking_engine engine;

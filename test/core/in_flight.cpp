@@ -360,6 +360,31 @@ BOOST_AUTO_TEST_CASE(one_file_may_be_attached_by_two_numbers)
     BOOST_TEST(!records.attach(8, {1, 2}));
 }
 
+BOOST_AUTO_TEST_CASE(a_transfer_may_go_now_if_its_way_is_free_and_it_names_what_can_be_waited_for)
+{
+    in_flight records;
+    operation first = on(7);
+    operation second = on(7);
+    first.way = second.way = zsync::direction::in;
+    BOOST_TEST(records.may_go_now(first));
+    BOOST_TEST(records.enter(first));
+    BOOST_TEST(!records.may_go_now(second));
+    second.way = zsync::direction::out;
+    BOOST_TEST(records.may_go_now(second));
+    BOOST_TEST(!records.leave(first));
+    BOOST_TEST(records.may_go_now(first));
+
+    second.way = zsync::direction::none;
+    BOOST_TEST(!records.may_go_now(second));
+    BOOST_TEST(records.attach(8, {1, 2}, false));
+    operation of_file = on(8);
+    of_file.way = zsync::direction::in;
+    BOOST_TEST(!records.may_go_now(of_file));
+    operation direct = on(zsync::direct_name(0)); // no number, so no system call
+    direct.way = zsync::direction::in;
+    BOOST_TEST(!records.may_go_now(direct));
+}
+
 BOOST_AUTO_TEST_CASE(attaching_and_records_do_not_depend_on_each_other)
 {
     in_flight records;

@@ -424,6 +424,82 @@ BOOST_DATA_TEST_CASE(who_asks_not_to_wait_is_told_so, modes)
     BOOST_TEST(on.perform(opcode::read, pipe.first.get(), data.data(), data.size(), RWF_NOWAIT) == -EAGAIN);
 }
 
+BOOST_DATA_TEST_CASE(a_transfer_that_need_not_wait_can_be_performed_now, modes)
+{
+    loop on(sample);
+    const auto ends = test::make_socket_pair();
+    const auto pipe = test::make_pipe();
+    std::array<char, 8> data{};
+    std::string text = "hello";
+    record send(opcode::send, ends.first.get(), text.data(), text.size(), MSG_NOSIGNAL);
+    record receive(opcode::receive, ends.second.get(), data.data(), data.size());
+    record write(opcode::write, pipe.second.get(), text.data(), text.size());
+    record read(opcode::read, pipe.first.get(), data.data(), 2);
+    for (record* op : {&send, &receive, &write, &read})
+        BOOST_TEST_REQUIRE(on.engine.perform_now(*op));
+    BOOST_TEST(send.result == 5);
+    BOOST_TEST(receive.result == 5);
+    BOOST_TEST(write.result == 5);
+    BOOST_TEST(read.result == 2);
+    BOOST_TEST(!receive.done());
+    BOOST_TEST(on.engine.counters().operations_completed >= 4u);
+
+    // The rest is waited for as ever.
+    BOOST_TEST(on.perform(read) == 2);
+    BOOST_TEST(std::string(data.data(), 2) == "ll");
+    ::shutdown(ends.first.get(), SHUT_RDWR);
+    BOOST_TEST(on.engine.perform_now(receive));
+    BOOST_TEST(receive.result == 0);
+    BOOST_TEST(on.engine.perform_now(send));
+    BOOST_TEST(send.result == -EPIPE);
+}
+
+BOOST_DATA_TEST_CASE(what_must_wait_or_is_no_transfer_is_not_performed_now, modes)
+{
+    loop on(sample);
+    const auto ends = test::make_socket_pair();
+    const auto pipe = test::make_pipe();
+    const descriptor file = test::make_file("text");
+    BOOST_TEST(!on.engine.attach_descriptor(file.get()));
+    std::array<char, 8> data{};
+    set_blocking(ends.first, true);
+    record receive(opcode::receive, ends.first.get(), data.data(), data.size());
+    record read(opcode::read, pipe.first.get(), data.data(), data.size());
+    record poll(opcode::poll, ends.first.get(), nullptr, 0, POLLOUT);
+    record of_file(opcode::read, file.get(), data.data(), data.size());
+    record urgent(opcode::receive, ends.first.get(), data.data(), 1, MSG_OOB);
+    for (record* op : {&receive, &read, &poll, &of_file, &urgent})
+        BOOST_TEST(!on.engine.perform_now(*op));
+
+    // And can be started after all.
+    put(ends.second, "hello");
+    BOOST_TEST(on.perform(receive) == 5);
+    BOOST_TEST(on.perform(poll) == POLLOUT);
+    BOOST_TEST(on.perform(of_file) == 4);
+    on.engine.detach_descriptor(file.get());
+}
+
+BOOST_DATA_TEST_CASE(nothing_is_performed_before_what_was_started_earlier, modes)
+{
+    loop on(sample);
+    const auto ends = test::make_socket_pair();
+    std::array<char, 2> first{};
+    std::array<char, 2> second{};
+    record one(opcode::receive, ends.first.get(), first.data(), first.size());
+    record two(opcode::receive, ends.first.get(), second.data(), second.size());
+    on.let_it_wait(one);
+    put(ends.second, "abcd");
+    BOOST_TEST(!on.engine.perform_now(two)); // though there is something to be had
+    on.engine.start(two);
+    BOOST_TEST(on.finish(one));
+    BOOST_TEST(on.finish(two));
+    BOOST_TEST(std::string(first.data(), 2) == "ab");
+    BOOST_TEST(std::string(second.data(), 2) == "cd");
+
+    record send(opcode::send, ends.first.get(), first.data(), first.size(), MSG_NOSIGNAL);
+    BOOST_TEST(on.engine.perform_now(send)); // the other direction
+}
+
 BOOST_DATA_TEST_CASE(an_operation_can_wait_for_other_events_first, modes)
 {
     loop on(sample);

@@ -33,6 +33,9 @@ public:
     /// names nothing, because there is no time at which it could be used.
     void start(operation& op, operation_id* id = nullptr) override;
 
+    /// As start(), but what is performed needs no turn to be delivered. Blocks the thread.
+    bool perform_now(operation& op) noexcept override;
+
     void cancel(operation_id id) noexcept override;
     void cancel_descriptor(int descriptor) noexcept override;
     boost::system::error_code attach_descriptor(int descriptor) noexcept override;
@@ -54,6 +57,8 @@ private:
     using lock = std::unique_lock<light_mutex>;
     using queue = operation_list<&operation::queue>;
 
+    void call(operation& op) noexcept;
+    void count(const operation& op) noexcept; // the lock is held
     std::size_t deliver(lock& held, void* sink) noexcept;
     void sleep(std::optional<std::chrono::microseconds> timeout) noexcept;
 

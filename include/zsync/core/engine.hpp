@@ -65,6 +65,12 @@ public:
     /// @throws std::bad_alloc if there is no memory for its bookkeeping; the record is then still the caller's.
     virtual void start(operation& op, operation_id* id = nullptr) = 0;
 
+    /// Performs an operation here and now if it is a transfer that need not wait, and that nothing started before it is
+    /// in the way of: for handlers that want to be called at once. Returns true with the answer in `op.result`, without
+    /// calling on_complete; false if the record is to be started. Never blocks, and never tries files; the blocking
+    /// engine performs whatever it is, and blocks for that.
+    virtual bool perform_now(operation&) noexcept { return false; }
+
     /// Asks for an operation's end. It completes in any case: with -ECANCELED, or with its own result if that came
     /// first. Does nothing for an operation that has completed. Never blocks.
     virtual void cancel(operation_id id) noexcept = 0;

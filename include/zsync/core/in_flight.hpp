@@ -50,6 +50,16 @@ public:
         return op.way == direction::none;
     }
 
+    /// Says whether a transfer that has noted its way could be made by a system call, as the next in that direction:
+    /// the way is free, and the record names a number, of something that waiting for means anything to.
+    bool may_go_now(const operation& op) const noexcept
+    {
+        if (op.way == direction::none || op.descriptor < 0 || !pollable(op.descriptor))
+            return false;
+        return !knows(op.descriptor) ||
+               !descriptors_[static_cast<std::size_t>(op.descriptor)].first[static_cast<std::size_t>(op.way)];
+    }
+
     /// Takes a record out. Its id names nothing from here on. Returns the oldest of those that are held for its way, if
     /// it had that, or null.
     operation* leave(operation& op) noexcept

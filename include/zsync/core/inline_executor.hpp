@@ -14,7 +14,8 @@ namespace zsync
 /// so that no handler runs inside the function that initiates its operation, where it could call its caller's code
 /// again while a lock is held. A handler that only stores its arguments and notifies an agent runs no code of its
 /// caller's, so there is nothing to protect it from; and a queue on the way would cost what the handler costs. Do not
-/// bind anything else to it.
+/// bind anything else to it by asio::bind_executor(). By asio::bind_immediate_executor() (Boost 1.82) it suits whoever
+/// wants to be called inside the initiating function when the operation completes there.
 ///
 /// A value without state: all copies are equal. Has no execution context, so nothing waits for its functions. All
 /// members may be called from any thread; none blocks unless the function does.

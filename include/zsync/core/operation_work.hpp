@@ -3,6 +3,7 @@
 
 #include <zsync/core/detail/bound_executor.hpp>
 #include <zsync/core/detail/forget_cancellation.hpp>
+#include <zsync/core/detail/immediate.hpp>
 #include <zsync/core/detail/recycling_allocator.hpp>
 #include <zsync/core/inline_executor.hpp>
 
@@ -10,7 +11,9 @@
 #include <boost/asio/associated_allocator.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/defer.hpp>
+#include <boost/asio/dispatch.hpp>
 #include <boost/asio/execution/executor.hpp>
 #include <boost/asio/execution/outstanding_work.hpp>
 #include <boost/asio/executor_work_guard.hpp>
@@ -142,6 +145,35 @@ public:
                   told_handler<Handler, handler_work, std::decay_t<Results>>{
                       std::move(handler), std::move(handler_work_), std::forward<Results>(results)},
                   from_turn);
+        }
+    }
+
+    /// Hands the handler of an operation that completes within its initiating function to its immediate executor, and
+    /// from there to its own executor if it has one: that may call it here. Throws what it throws. Tells a handler
+    /// without immediate executor as ever.
+    template <class Results>
+    void tell_at_once(Handler&& handler, Results&& results, [[maybe_unused]] const boost::asio::any_io_executor& io)
+    {
+        using result_type = std::decay_t<Results>;
+        if constexpr (!has_immediate_executor<Handler, boost::asio::any_io_executor>)
+        {
+            tell(std::move(handler), std::forward<Results>(results), false);
+        }
+        else if constexpr (follows_the_object<Handler> || runs_anywhere<Handler>)
+        {
+            const auto immediate = immediate_executor_of(handler, io);
+            boost::asio::dispatch(
+                immediate, told_handler<Handler, bound_work, result_type>{std::move(handler), std::move(io_work_),
+                                                                          std::forward<Results>(results)});
+        }
+        else
+        {
+            const auto immediate = immediate_executor_of(handler, io);
+            const auto executor = handler_work_.get();
+            boost::asio::dispatch(immediate,
+                                  boost::asio::bind_executor(executor, told_handler<Handler, handler_work, result_type>{
+                                                                           std::move(handler), std::move(handler_work_),
+                                                                           std::forward<Results>(results)}));
         }
     }
 

@@ -41,8 +41,10 @@ struct cancel_by_id
 
 /// One asynchronous operation of a handle: the record, what it asks and answers (the Action), its handler, and the
 /// work that keeps its executors running. It lives in the handler's memory, which is free again before the handler is
-/// called; the handler is always posted to its associated executor, even if the operation fails at once. Where that is
-/// the loop of a context of ours, the operation itself is what is posted, and no more memory is needed.
+/// called; the handler is posted to its associated executor, even if the operation fails at once. Where that is the
+/// loop of a context of ours, the operation itself is what is posted, and no more memory is needed. Only a handler with
+/// an immediate executor goes there if the operation completes within start(), which then tries to:
+/// engine::perform_now().
 ///
 /// An Action is movable and has
 /// - `static constexpr direction way`: in: the one reader, out: the one writer, none: neither;
@@ -73,17 +75,19 @@ public:
             traits::deallocate(memory, self, 1);
             throw;
         }
-        self->begin(io, refused);
+        self->begin(io_executor, io, refused);
     }
 
 private:
+    static constexpr bool is_immediate = has_immediate_executor<Handler, boost::asio::any_io_executor>;
+
     record_operation(Handler&& handler, const bound_executor& io_executor, descriptor_ptr&& core, Action&& action)
         : work_(handler, io_executor), handler_(std::move(handler)), core_(std::move(core)), action_(std::move(action))
     {
         on_complete = [](operation& self, void*) noexcept { static_cast<record_operation&>(self).complete(true); };
     }
 
-    void begin(engine* free_standing, int refused)
+    void begin(const bound_executor& io_executor, engine* free_standing, int refused)
     {
         if (refused == 0 && !free_standing)
             refused = core_ ? enter() : EBADF;
@@ -91,18 +95,21 @@ private:
         {
             core_ = nullptr;
             result = -refused;
-            return complete(false);
+            return complete_at_once(io_executor);
         }
         engine& io = free_standing ? *free_standing : core_->io();
         descriptor = core_ ? core_->native() : -1;
         result = 0;
         if (!action_.describe(*this))
-            return complete(false);
+            return complete_at_once(io_executor);
         if (code >= opcode::send_zero_copy && !io.supports(code)) [[unlikely]] // the others every engine has
         {
             result = -EOPNOTSUPP;
-            return complete(false);
+            return complete_at_once(io_executor);
         }
+        if constexpr (is_immediate)
+            if (io.perform_now(*this))
+                return complete_at_once(io_executor);
 
         try
         {
@@ -137,6 +144,24 @@ private:
             core.end_write();
         else
             core.end_other();
+    }
+
+    // Within the initiating function. Throws what the handler throws, if that is called here.
+    void complete_at_once([[maybe_unused]] const bound_executor& io_executor) noexcept(!is_immediate)
+    {
+        if constexpr (is_immediate)
+        {
+            if (const descriptor_ptr core(std::move(core_)); core)
+                leave(*core);
+            auto results = action_.outcome(*this);
+            operation_work<Handler> work(std::move(work_));
+            Handler handler = destroy();
+            work.tell_at_once(std::move(handler), std::move(results), io_executor.get());
+        }
+        else
+        {
+            complete(false);
+        }
     }
 
     void complete(bool from_turn) noexcept

@@ -79,6 +79,11 @@ inline void perform(operation& op) noexcept
 /// connected belongs to the program that opened it. A local socket whose listener has no room gives -EAGAIN.
 bool try_perform(operation& op) noexcept;
 
+/// Attempts a transfer by a call that never blocks, whoever else uses the file. Returns true with the answer in
+/// `op.result`, or false if it would block or there is no such call: the record is then as it was. Not for files, of
+/// which such a call moves what is in memory.
+bool try_transfer(operation& op) noexcept;
+
 /// Returns the poll(2) events without which an operation cannot go on, or 0 if there is nothing to wait for.
 std::uint32_t awaited_events(const operation& op) noexcept;
 

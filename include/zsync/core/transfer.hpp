@@ -38,6 +38,12 @@ class kernel_buffers
 public:
     static constexpr bool single = is_single<Buffers>;
 
+    kernel_buffers() noexcept {}
+
+    // Actions move until they describe: a copy has nothing to take over.
+    kernel_buffers(const kernel_buffers&) noexcept {}
+    kernel_buffers& operator=(const kernel_buffers&) noexcept { return *this; }
+
     /// Describes them in the record's `address` and `length`: a single buffer, or elements in array(). Returns the
     /// bytes. `true` in `many` if it is an array.
     std::size_t describe(const Buffers& buffers, operation& record, bool& many) noexcept

@@ -31,7 +31,12 @@ concept executing_context = std::derived_from<Context, boost::asio::execution_co
 /// notice.
 ///
 /// There may be one reader and one writer at a time; a second fails with boost::asio::error::already_started.
-/// Operations on a handle that is closed, or was moved from, fail with bad_descriptor. Handlers are always posted.
+/// Operations on a handle that is closed, or was moved from, fail with bad_descriptor. Handlers are posted.
+///
+/// Except for those with an immediate executor (asio::bind_immediate_executor, Boost 1.82): an operation that completes
+/// within its initiating function hands them to that, and from there to their own executor if they have one. For their
+/// sake transfers of sockets and pipes are tried there first, by a system call. Accepts and connects are not, but on a
+/// blocking_context, where everything completes there. async_close() and sources post all handlers.
 ///
 /// Thread safety: distinct handles: safe; one handle: as an Asio socket, one thread at a time.
 class handle

@@ -56,7 +56,8 @@ struct io_signature<void>
 ///
 /// The three that await block the thread in the blocking model. Elsewhere, on a fiber of the io's loop they suspend the
 /// fiber; on another fiber or thread they are `op(use_await)`, which suspends or blocks that. The others never block,
-/// but for the blocking model, which performs the operation inside. Handlers are always posted.
+/// but for the blocking model, which performs the operation inside. Handlers are posted, but for
+/// those with an immediate executor whose operation completes inside: see handle.
 ///
 /// It ends early when the running task is cancelled, at the deadline of its io or of a deadline_scope, or by the token
 /// of its io. A request and a token end it with operation_aborted, a deadline with zsync::error::timed_out. Work that

@@ -53,8 +53,8 @@ view_source make_view_source(const boost::asio::any_io_executor& executor, const
 /// A transfer takes up to 16 buffers and moves what one system call does. The end of the stream is
 /// boost::asio::error::eof; a transfer of no bytes succeeds at once. Cancellation of every operation: all types; bytes
 /// that have moved by then are reported as success instead. Nothing raises SIGPIPE. On the blocking engine an operation
-/// is performed while it is initiated, and blocks that thread. Handlers are posted, never called inside; buffers must
-/// stay valid until the handler is called. See handle for one reader and one writer, and for thread safety.
+/// is performed while it is initiated, and blocks that thread. Handlers are posted; buffers must stay valid until the
+/// handler is called. See handle for immediate executors, for one reader and one writer, and for thread safety.
 class stream : public socket
 {
 public:

@@ -47,6 +47,7 @@ public:
     engine_kind kind() const noexcept override { return engine_kind::reactor; }
     bool supports(opcode code) const noexcept override;
     void start(operation& op, operation_id* id = nullptr) override;
+    bool perform_now(operation& op) noexcept override;
     void cancel(operation_id id) noexcept override;
     void cancel_descriptor(int descriptor) noexcept override;
     boost::system::error_code attach_descriptor(int descriptor) noexcept override;

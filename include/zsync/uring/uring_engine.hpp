@@ -79,6 +79,7 @@ public:
     buffer_pool_ptr make_buffers(const buffer_options& options) override;
     buffer_pool_ptr buffers() override;
     void start(operation& op, operation_id* id = nullptr) override;
+    bool perform_now(operation& op) noexcept override;
     void cancel(operation_id id) noexcept override;
     void cancel_descriptor(int descriptor) noexcept override;
     boost::system::error_code attach_descriptor(int descriptor) noexcept override;

@@ -9,6 +9,7 @@
 
 #include <memory>
 #include <new>
+#include <optional>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -17,7 +18,8 @@ namespace zsync::detail
 {
 
 /// Takes the steps of an operation for a handler, record by record. It lives in the handler's memory, which is free
-/// again before the handler is called; the handler is always posted.
+/// again before the handler is called. The handler is posted, unless it has an immediate executor: an operation that
+/// completes within start() hands it to that, and tries to.
 ///
 /// Nothing but the engine ends it early: for what a timer, a token or a slot may end see io_initiation. A context that
 /// is destroyed with the operation in flight destroys the handler without calling it.
@@ -43,6 +45,8 @@ public:
     }
 
 private:
+    static constexpr bool is_immediate = has_immediate_executor<Handler, boost::asio::any_io_executor>;
+
     handler_operation(Handler&& handler, const settings& with, Steps&& steps)
         : with_(with),
           work_(handler, loop_executor(*with.owner)),
@@ -52,11 +56,20 @@ private:
         on_complete = [](operation& self, void*) noexcept { static_cast<handler_operation&>(self).completed(); };
     }
 
-    void begin() noexcept
+    void begin()
     {
         if (const int refused = steps_.enter(with_))
-            return tell(from_errno(refused), false);
-        take_step(false, [this] { return steps_.begin(*this, with_); });
+            return tell_at_once(from_errno(refused));
+        ending ended = step([this] { return steps_.begin(*this, with_); });
+        if constexpr (is_immediate)
+            while (!ended && with_.owner->io().perform_now(*this))
+                ended = step([this] { return steps_.proceed(*this, with_); });
+        if (ended)
+        {
+            steps_.leave();
+            return tell_at_once(*ended);
+        }
+        go_on(false);
     }
 
     // An engine that is being shut down, outside the loop's run function, takes nothing more.
@@ -64,19 +77,37 @@ private:
     {
         if (result == -ECANCELED)
             return end(boost::asio::error::operation_aborted, true);
-        take_step(true, [this] { return steps_.proceed(*this, with_); });
+        if (const ending ended = step([this] { return steps_.proceed(*this, with_); }))
+            end(*ended, true);
+        else if (!with_.owner->running_here())
+            end(boost::asio::error::operation_aborted, true);
+        else
+            go_on(true);
     }
 
+    using ending = std::optional<boost::system::error_code>;
+
+    // Takes a step. Returns what the operation has ended with, if it was the last.
     template <class Step>
-    void take_step(bool from_turn, Step step) noexcept
+    ending step(Step take) noexcept
     {
         try
         {
-            if (step() == next::finished)
-                return end(steps_.error(), from_turn);
-            if (from_turn && !with_.owner->running_here())
-                return end(boost::asio::error::operation_aborted, true);
+            if (take() == next::finished)
+                return steps_.error();
             result = 0;
+            return std::nullopt;
+        }
+        catch (const std::bad_alloc&)
+        {
+            return from_errno(ENOMEM);
+        }
+    }
+
+    void go_on(bool from_turn) noexcept
+    {
+        try
+        {
             with_.owner->io().start(*this);
         }
         catch (const std::bad_alloc&)
@@ -85,28 +116,46 @@ private:
         }
     }
 
+    // Ends the process if there is no memory to queue the handler with: there is nobody left to be told.
     void end(const boost::system::error_code& ec, bool from_turn) noexcept
     {
         steps_.leave();
-        tell(ec, from_turn);
+        auto out = take_out(ec);
+        out.work.tell(std::move(out.handler), std::move(out.results), from_turn);
     }
 
-    // Ends the process if there is no memory to queue the handler with: there is nobody left to be told.
-    void tell(const boost::system::error_code& ec, bool from_turn) noexcept
+    // Within the initiating function.
+    void tell_at_once(const boost::system::error_code& ec) noexcept(!is_immediate)
     {
-        auto results = [&]
-        {
-            if constexpr (std::is_void_v<typename Steps::value_type>)
-                return std::tuple(ec);
-            else
-                return std::tuple(ec, steps_.value());
-        }();
+        const boost::asio::any_io_executor io_executor(loop_executor(*with_.owner));
+        auto out = take_out(ec);
+        out.work.tell_at_once(std::move(out.handler), std::move(out.results), io_executor);
+    }
+
+    auto results(const boost::system::error_code& ec) noexcept
+    {
+        if constexpr (std::is_void_v<typename Steps::value_type>)
+            return std::tuple(ec);
+        else
+            return std::tuple(ec, steps_.value());
+    }
+
+    // What is left of an operation whose memory has been given back.
+    template <class Results>
+    struct remains
+    {
+        Results results;
+        Handler handler;
+        operation_work<Handler> work;
+    };
+
+    auto take_out(const boost::system::error_code& ec) noexcept
+    {
         auto memory = memory_of<Handler, handler_operation>(handler_);
-        Handler handler(std::move(handler_));
-        operation_work<Handler> work(std::move(work_));
+        remains<decltype(results(ec))> out{results(ec), std::move(handler_), std::move(work_)};
         this->~handler_operation();
         std::allocator_traits<decltype(memory)>::deallocate(memory, this, 1);
-        work.tell(std::move(handler), std::move(results), from_turn);
+        return out;
     }
 
     settings with_;

@@ -124,13 +124,14 @@ private:
     template <class Handler, class Steps>
     void perform(Handler&& handler, const settings& with, Steps steps) const
     {
-        outcome_handler<Handler, typename Steps::value_type> tell(std::move(handler), get_executor());
+        const boost::asio::any_io_executor executor(get_executor());
+        operation_work<Handler> work(handler, executor);
         outcome<typename Steps::value_type> result;
         task_cancellation of_nobody; // the caller's is for what it waits for
         blocking_waits waits(with, of_nobody);
         drive(steps, with, waits, result.error);
         result.take(steps);
-        tell(nullptr, std::move(result));
+        work.tell_at_once(std::move(handler), std::move(result).arguments(executor), executor);
     }
 
     template <class Handler, class Steps>

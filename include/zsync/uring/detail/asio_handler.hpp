@@ -8,6 +8,7 @@
 #include <boost/asio/detail/fenced_block.hpp>
 #include <boost/asio/detail/handler_tracking.hpp>
 #include <boost/asio/detail/handler_work.hpp>
+#include <boost/asio/dispatch.hpp>
 
 #include <memory>
 #include <utility>
@@ -48,6 +49,23 @@ protected:
             work.complete(bound, bound.handler_);
             BOOST_ASIO_HANDLER_INVOCATION_END;
         }
+    }
+
+    /// The same within the initiating function. The handler goes to the executor `immediate`, and from there to its own
+    /// executor if it has one; throws what the handler throws, if it is called here.
+    template <class Immediate, class Memory, class Bind>
+    void end_at_once(const Immediate& immediate, Memory& memory, Bind bind)
+    {
+        BOOST_ASIO_HANDLER_COMPLETION((*memory.p));
+
+        [[maybe_unused]] const work_type work(std::move(work_));
+        auto bound = bind(handler_);
+        memory.h = std::addressof(bound.handler_);
+        memory.reset();
+
+        BOOST_ASIO_HANDLER_INVOCATION_BEGIN((bound.arg1_));
+        boost::asio::dispatch(immediate, std::move(bound));
+        BOOST_ASIO_HANDLER_INVOCATION_END;
     }
 
     using work_type = boost::asio::detail::handler_work<Handler, IoExecutor>;

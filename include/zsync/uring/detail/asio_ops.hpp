@@ -4,11 +4,11 @@
 // The operations of a stock object on a ring: each is at once a handler operation of Asio's scheduler and a record of
 // the engine. What the operation asks and what its handler is told is the Action; the rest is common to all.
 //
-// What differs between Boost's versions about operations and handlers is met here and nowhere else. Those that complete
-// at once (bind_immediate_executor, Boost 1.82) are unknown to native operations: these never complete inside the
-// initiating function.
+// What differs between Boost's versions about operations and handlers is met here and nowhere else, but for immediate
+// executors (Boost 1.82): see core/detail/immediate.hpp.
 
 #include <zsync/core/detail/asio.hpp>
+#include <zsync/core/detail/immediate.hpp>
 #include <zsync/core/operation.hpp>
 #include <zsync/uring/detail/asio_handler.hpp>
 
@@ -53,6 +53,17 @@ public:
           Action(std::forward<Arguments>(arguments)...),
           operation_handler<Handler, IoExecutor>(handler, io_executor)
     {
+    }
+
+    /// Completes an operation, whose result is there, within its initiating function: hands its handler to its
+    /// immediate executor, and from there to its own executor if it has one. Throws what the handler throws, if it is
+    /// called here.
+    static void complete_at_once(native_operation& self,
+                                 const IoExecutor& io_executor) requires has_immediate_executor<Handler, IoExecutor>
+    {
+        ptr memory = {std::addressof(self.handler_), &self, &self};
+        self.end_at_once(immediate_executor_of(self.handler_, io_executor), memory,
+                         [&](Handler& handler) { return self.outcome(handler, self, true); });
     }
 
 private:
