@@ -2,7 +2,7 @@
 #pragma once
 
 // Asio's internals, for whoever hosts its scheduler or its reactor: all of them that the library needs outside the I/O
-// objects, under names of our own. Tested with Boost 1.81 (Asio 1.26).
+// objects, under names of our own. For the Boost versions that are tested see docs/testing.md.
 
 #include <zsync/core/abi.hpp>
 
@@ -36,6 +36,7 @@ using scheduler = boost::asio::detail::scheduler;
 using scheduler_operation = boost::asio::detail::scheduler_operation;
 using scheduler_task = boost::asio::detail::scheduler_task;
 using scheduler_queue = boost::asio::detail::op_queue<scheduler_operation>;
+using scheduler_links = boost::asio::detail::op_queue_access; // what such a queue links its operations by
 using epoll_reactor = boost::asio::detail::epoll_reactor;
 
 template <class Service>

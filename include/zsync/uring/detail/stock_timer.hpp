@@ -46,7 +46,7 @@ public:
 
 private:
     friend class stock_timers;
-    using links = boost::asio::detail::op_queue_access;
+    using links = scheduler_links;
 
     wait_operation* first() const noexcept { return first_.load(std::memory_order_relaxed); }
     void set_first(wait_operation* wait) noexcept { first_.store(wait, std::memory_order_relaxed); }
