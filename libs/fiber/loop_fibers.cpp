@@ -82,7 +82,7 @@ void fiber_loop::destroy(fiber& ended, stack_pool& from) noexcept
     const stack_view stack = ended.stack();
     if (from.has_canaries() && !from.canary_intact(stack)) [[unlikely]]
         abort_overflowed(ended);
-    ended.~fiber();
+    ended.fiber::~fiber();
     from.give_back(stack);
 }
 

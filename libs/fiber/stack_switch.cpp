@@ -106,6 +106,8 @@ inline void execution::announce_switch_to(execution& to, [[maybe_unused]] void**
     target_ = &to;
 #if ZSYNC_HAS_TSAN
     __tsan_switch_to_fiber(to.tsan_fiber_, 0);
+#else
+    static_cast<void>(tsan_fiber_); // to Clang it were unused otherwise
 #endif
 #if ZSYNC_HAS_ASAN
     __sanitizer_start_switch_fiber(asan_frames, to.stack_.base, to.stack_.bytes);
