@@ -129,8 +129,17 @@ void uring_service::run(long usec, scheduler_queue& ready)
     if (engine_.one_owner() && run_depth_ == 0)
         engine_.share();
 
+    // As with Asio's reactor, what has been done comes before the timers that are due by now: an operation that is over
+    // when its time-out is looked at has not run out of time.
+    struct due_timers
+    {
+        ~due_timers() { ready.push(waits); } // whatever the turn throws
+        scheduler_queue& ready;
+        scheduler_queue waits;
+    } due{ready, {}};
+
     using std::chrono::microseconds;
-    const auto most = timers_.turn_begins(usec < 0 ? std::nullopt : std::optional(microseconds(usec)), ready);
+    const auto most = timers_.turn_begins(usec < 0 ? std::nullopt : std::optional(microseconds(usec)), due.waits);
     timers_.turn_ends(engine_.turn(most, &ready), ready);
     if (std::exchange(reactor_poll_.ready, false))
     {

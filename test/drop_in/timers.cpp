@@ -8,12 +8,15 @@
 #include <boost/asio/bind_allocator.hpp>
 #include <boost/date_time/posix_time/posix_time.hpp>
 
+#include <array>
 #include <deque>
 #include <future>
 #include <optional>
 #include <random>
 #include <thread>
 #include <type_traits>
+
+#include <poll.h>
 
 namespace
 {
@@ -585,6 +588,29 @@ ON_ALL_CONTEXTS(poll_run_one_and_run_for_treat_a_due_wait_as_ready, under_test)
     BOOST_TEST(calls == 4);
     BOOST_TEST(ctx.run() == 0u);
     BOOST_TEST(ctx.stopped());
+}
+
+ON_ALL_CONTEXTS(what_is_over_when_its_time_out_is_looked_at_has_not_run_out_of_time, under_test)
+{
+    tcp::socket a(under_test.ctx()), b(under_test.ctx());
+    connect_pair(a, b);
+    asio::write(b, asio::buffer("text", 4));
+    BOOST_REQUIRE(wait_for_event(a.native_handle(), POLLIN));
+    std::string order;
+    std::array<char, 4> into;
+    steady_timer timer(under_test.ctx(), clock::now());
+    timer.async_wait([&](error_code) { order += "timer "; });
+    a.async_read_some(asio::buffer(into), [&](error_code, std::size_t) { order += "read "; });
+    under_test.run();
+    BOOST_TEST(order == "read timer ");
+    order.clear();
+    tcp::acceptor listener(under_test.ctx(), any_port());
+    tcp::socket client(under_test.ctx());
+    timer.expires_at(clock::now());
+    timer.async_wait([&](error_code) { order += "timer "; });
+    client.async_connect(listener.local_endpoint(), [&](error_code) { order += "connect "; });
+    under_test.run();
+    BOOST_TEST(order == "connect timer ");
 }
 
 ON_ALL_CONTEXTS(an_earlier_deadline_from_another_thread_ends_the_wait_for_a_later_one, under_test)
