@@ -8,7 +8,6 @@
 #include <zsync/uring/uring_context.hpp>
 
 #include <atomic>
-#include <cstdint>
 #include <cstdio>
 
 namespace upstream
@@ -17,9 +16,13 @@ namespace upstream
 /// What the ring has done in the whole program, printed when it ends.
 struct native_operations
 {
-    std::atomic<std::uint64_t> count{0};
+    std::atomic<unsigned long long> count{0};
+    std::atomic<unsigned long long> timer_waits{0};
 
-    ~native_operations() { std::fprintf(stderr, "native operations: %llu\n", static_cast<unsigned long long>(count)); }
+    ~native_operations()
+    {
+        std::fprintf(stderr, "native operations: %llu, timer waits: %llu\n", count.load(), timer_waits.load());
+    }
 };
 
 inline native_operations total;
@@ -32,7 +35,12 @@ public:
 
     explicit context(int hint) : zsync::uring_context({.concurrency_hint = hint, .require_ring = true}) {}
 
-    ~context() { total.count += counters().operations_started; }
+    ~context()
+    {
+        const zsync::metrics now = counters();
+        total.count += now.operations_started;
+        total.timer_waits += now.timer_waits;
+    }
 };
 
 } // namespace upstream
