@@ -63,6 +63,25 @@ group public_interface(const std::string& mode, const std::string& constructor, 
     return g;
 }
 
+// What random visits cost before any timer has been set.
+group bare_touch()
+{
+    const std::vector<std::string> visits = {"live=1000000", "visit=random"};
+    group g{.cells = {{.name = "uring_context", .program = "timer_handlers_native", .arguments = visits},
+                      {.name = "a touch alone", .program = "timer_touch", .arguments = visits}},
+            .rows = {},
+            .count = 200'000,
+            .operation = "operation"};
+    for (const auto& [what, metric] : {std::pair("insert, against a touch 180 instructions apart", "insert_ns"),
+                                       std::pair("cancel, against a touch 100 instructions apart", "cancel_ns")})
+        g.rows.push_back({.name = std::string("timers visited in random order, ") + what,
+                          .unit = "ns of CPU",
+                          .metric = metric,
+                          .zsync = g.cells[0].name,
+                          .peer = g.cells[1].name});
+    return g;
+}
+
 } // namespace
 
 suite timer_suite()
@@ -71,7 +90,7 @@ suite timer_suite()
             .description = "stock timers, and the timer wheel by itself, with a million timers live",
             .groups = {engine_alone("made", 8.0), engine_alone("random", {}),
                        public_interface("default", "", "made", 3.0), public_interface("hint-1", "(1)", "made", 3.0),
-                       public_interface("default", "", "random", 3.0)}};
+                       public_interface("default", "", "random", 3.0), bare_touch()}};
 }
 
 } // namespace perf
