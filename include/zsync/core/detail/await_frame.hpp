@@ -40,6 +40,7 @@ public:
             wait_until_over(frame);
             throw;
         }
+        signal_.take_block();
         struct bracket
         {
             task_cancellation& cancellation;

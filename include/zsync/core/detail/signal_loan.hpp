@@ -36,16 +36,23 @@ public:
             return;
         forget_cancellation(signal_.slot());
         lender_->signal_lent_ = false;
-        if (lender_->signal_block_)
-            return;
-        if (void** const cached = cached_signal_block(); cached && *cached)
-            lender_->signal_block_ = std::exchange(*cached, nullptr);
+        take_block();
     }
 
     signal_loan(const signal_loan&) = delete;
     signal_loan& operator=(const signal_loan&) = delete;
 
     boost::asio::cancellation_signal& signal() noexcept { return signal_; }
+
+    /// Takes the block out of the cache again, if the operation has begun without it: the cache has to have room for
+    /// what others give back meanwhile.
+    void take_block() noexcept
+    {
+        if (!lender_ || lender_->signal_block_)
+            return;
+        if (void** const cached = cached_signal_block(); cached && *cached)
+            lender_->signal_block_ = std::exchange(*cached, nullptr);
+    }
 
 private:
     agent* const lender_; // null: it has lent its signal already
