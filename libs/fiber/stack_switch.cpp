@@ -12,7 +12,8 @@
 //
 // A switch calls zsync_jump_fcontext instead. It pushes the address of its own last instructions for jump_fcontext to
 // go on with, and jumps there; so what goes on, goes on with a return, for the call by which it was left. All calls
-// come from one place, so that this return goes where the last call has come from.
+// come from one place, so that this return goes where the last call has come from. Boost's function is named by the
+// compiler, in a pointer: from 1.88 on it is one of C++, with a mangled name.
 //
 // A stack that ends returns to where it began, and is left by a jump from there, as it was entered by one. Then the
 // stack of predictions is again what it was at the switch to it: where a fiber spawns another and awaits its end, all
@@ -26,8 +27,17 @@
 
 #if ZSYNC_JUMPS_RETURN
 
-extern "C" [[gnu::visibility("hidden")]] boost::context::detail::transfer_t
-zsync_jump_fcontext(boost::context::detail::fcontext_t to, void* data) noexcept;
+extern "C"
+{
+
+    using zsync_jump_function = decltype(&boost::context::detail::jump_fcontext);
+    [[gnu::visibility("hidden")]] extern const zsync_jump_function zsync_boost_jump_fcontext;
+    [[gnu::used]] const zsync_jump_function zsync_boost_jump_fcontext = &boost::context::detail::jump_fcontext;
+
+    [[gnu::visibility("hidden")]] boost::context::detail::transfer_t
+    zsync_jump_fcontext(boost::context::detail::fcontext_t to, void* data) noexcept;
+
+} // extern "C"
 
 // Twice, for the alignment of the stack. The nop is where debuggers and unwinders look for what they believe to be the
 // call before the address.
@@ -44,7 +54,7 @@ zsync_jump_fcontext:
     .cfi_adjust_cfa_offset 8
     pushq %rax
     .cfi_adjust_cfa_offset 8
-    jmp *jump_fcontext@GOTPCREL(%rip)
+    jmp *zsync_boost_jump_fcontext(%rip)
     .cfi_adjust_cfa_offset -8
     nop
 0:
@@ -77,7 +87,7 @@ boost::context::detail::transfer_t jump(boost::context::detail::fcontext_t to, v
 [[noreturn, gnu::always_inline]] inline void leave_for(boost::context::detail::fcontext_t to, void* data) noexcept
 {
 #if ZSYNC_JUMPS_RETURN
-    asm volatile("jmp *jump_fcontext@GOTPCREL(%%rip)" : : "D"(to), "S"(data) : "memory");
+    asm volatile("jmp *%2" : : "D"(to), "S"(data), "m"(zsync_boost_jump_fcontext) : "memory");
 #else
     boost::context::detail::jump_fcontext(to, data);
 #endif
