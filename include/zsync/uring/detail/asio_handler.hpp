@@ -41,6 +41,7 @@ protected:
         auto bound = bind(handler_);
         memory.h = std::addressof(bound.handler_);
         memory.reset();
+        memory.h = nullptr; // the caller's, and outlives it
 
         if (owner)
         {
@@ -62,6 +63,7 @@ protected:
         auto bound = bind(handler_);
         memory.h = std::addressof(bound.handler_);
         memory.reset();
+        memory.h = nullptr; // the caller's, and outlives it
 
         BOOST_ASIO_HANDLER_INVOCATION_BEGIN((bound.arg1_));
         boost::asio::dispatch(immediate, std::move(bound));
