@@ -4,6 +4,7 @@
 #include <zsync/core/engine.hpp>
 #include <zsync/core/use_await.hpp>
 
+#include "support/leader.hpp"
 #include "support/process_state.hpp"
 
 #include <boost/asio/bind_executor.hpp>
@@ -615,8 +616,7 @@ BOOST_AUTO_TEST_CASE(an_operation_of_a_foreign_context_is_cancelled_there)
 BOOST_AUTO_TEST_CASE(an_operation_of_a_context_that_another_thread_leads_is_cancelled_there)
 {
     blocking_context ctx;
-    auto guard = asio::make_work_guard(ctx);
-    std::thread leader([&] { ctx.run(); });
+    const test::leader other(ctx);
     for (int round = 0; round != 100; ++round)
         std::async(std::launch::async,
                    [&]
@@ -637,8 +637,6 @@ BOOST_AUTO_TEST_CASE(an_operation_of_a_context_that_another_thread_leads_is_canc
                        BOOST_TEST(!task.due());
                    })
             .get();
-    guard.reset();
-    leader.join();
 }
 
 BOOST_AUTO_TEST_CASE(what_has_not_run_is_destroyed_with_the_context)

@@ -6,6 +6,7 @@
 
 #include "support/contexts.hpp"
 #include "support/descriptors.hpp"
+#include "support/leader.hpp"
 
 #include <boost/asio.hpp>
 #include <boost/test/unit_test.hpp>
@@ -13,9 +14,7 @@
 #include <array>
 #include <csignal>
 #include <memory>
-#include <optional>
 #include <string>
-#include <thread>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -190,8 +189,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_duplicate_has_a_number_of_its_own, Context, test
 BOOST_AUTO_TEST_CASE(one_thread_waits_while_another_runs_its_blocking_context)
 {
     zsync::blocking_context ctx;
-    std::optional guard(asio::make_work_guard(ctx.get_executor()));
-    std::thread runner([&] { ctx.run(); });
+    const test::leader other(ctx);
     auto [in, out] = zsync::make_pipe(ctx.get_executor());
     std::size_t moved = 0;
     for (int i = 0; i < 500; ++i)
@@ -201,8 +199,6 @@ BOOST_AUTO_TEST_CASE(one_thread_waits_while_another_runs_its_blocking_context)
         moved += in.async_read_some(asio::buffer(&byte, 1), zsync::use_await);
     }
     BOOST_TEST(moved == 1'000u);
-    guard.reset();
-    runner.join();
 }
 
 BOOST_AUTO_TEST_SUITE_END()
