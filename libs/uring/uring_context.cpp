@@ -34,12 +34,6 @@ metrics uring_context::counters() const noexcept
     return service_ ? service_->counters() : metrics();
 }
 
-uring_context::count_type uring_context::run()
-{
-    const run_scope inside(*this);
-    return boost::asio::io_context::run();
-}
-
 uring_context::count_type uring_context::run_one()
 {
     const run_scope inside(*this);
