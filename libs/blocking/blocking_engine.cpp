@@ -38,7 +38,7 @@ blocking_engine::~blocking_engine()
 
 bool blocking_engine::supports(opcode code) const noexcept
 {
-    return code < opcode::send_zero_copy;
+    return has_system_call(code);
 }
 
 void blocking_engine::start(operation& op, operation_id* id)

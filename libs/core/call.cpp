@@ -3,6 +3,8 @@
 
 #include <zsync/core/system_call.hpp>
 
+#include <boost/assert.hpp>
+
 #include <cerrno>
 
 #include <fcntl.h>
@@ -81,15 +83,9 @@ int call(const operation& op, int flags) noexcept
     case opcode::sync:
         result = op.flags ? ::fdatasync(op.descriptor) : ::fsync(op.descriptor);
         break;
-    case opcode::send_zero_copy:
-    case opcode::send_message_zero_copy:
-    case opcode::accept_many:
-    case opcode::receive_many:
-    case opcode::receive_message_many:
-    case opcode::accept_direct:
-    case opcode::shutdown:
-    case opcode::install:
-        return -EOPNOTSUPP; // no single call does this
+    default:
+        BOOST_ASSERT(!has_system_call(op.code));
+        return -EOPNOTSUPP;
     }
     return result < 0 ? -errno : static_cast<int>(result);
 }

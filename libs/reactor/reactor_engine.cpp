@@ -58,7 +58,7 @@ reactor_engine::~reactor_engine()
 // Whatever a kernel lacks here, it lacks as a system call, too.
 bool reactor_engine::supports(opcode code) const noexcept
 {
-    return code < opcode::send_zero_copy;
+    return has_system_call(code);
 }
 
 void reactor_engine::start(operation& op, operation_id* id)

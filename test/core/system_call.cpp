@@ -123,6 +123,29 @@ BOOST_DATA_TEST_CASE(no_descriptor_is_a_bad_one, each_kind)
     }
 }
 
+BOOST_AUTO_TEST_CASE(what_has_a_system_call_is_made_and_what_has_none_is_refused)
+{
+    for (int number = 0; number <= static_cast<int>(opcode::install); ++number)
+    {
+        const auto code = static_cast<opcode>(number);
+        BOOST_TEST_CONTEXT("opcode " << number)
+        {
+            iovec piece{};
+            mmsghdr message{}; // which begins with a msghdr
+            record op(code, -1, &message, 1);
+            if (code == opcode::readv || code == opcode::writev)
+                op.address = &piece;
+            if (code == opcode::open)
+                op.address = const_cast<char*>("");
+            BOOST_TEST(try_perform(op));
+            BOOST_TEST((op.result != -EOPNOTSUPP) == has_system_call(code));
+            op.result = 0;
+            perform(op);
+            BOOST_TEST((op.result != -EOPNOTSUPP) == has_system_call(code));
+        }
+    }
+}
+
 BOOST_AUTO_TEST_CASE(other_events_are_waited_for_first)
 {
     const auto ends = make_socket_pair();

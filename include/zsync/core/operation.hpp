@@ -27,7 +27,7 @@ enum class opcode : std::uint8_t
     send_messages,    ///< sendmmsg(2); `address` is an array of `length` mmsghdr. Completes with how many
     receive_messages, ///< recvmmsg(2); likewise: those that are there, at least one
 
-    // Not of every engine: see engine::supports().
+    // No single system call does these, and not every engine: see has_system_call() and engine::supports().
     send_zero_copy, ///< as send, but the kernel sends from the memory itself; completes when it has let go of it
     send_message_zero_copy, ///< as send_message, likewise
     accept_many,            ///< as accept, again and again: see multishot_operation. `address` is null
@@ -37,6 +37,12 @@ enum class opcode : std::uint8_t
     shutdown,               ///< shutdown(2) of what stands in the table; `flags` says which way
     install                 ///< completes with a descriptor of the process for what stands in the table
 };
+
+/// Says whether there is a system call that does what an operation asks. Every engine has what has one.
+constexpr bool has_system_call(opcode code) noexcept
+{
+    return code < opcode::send_zero_copy;
+}
 
 /// The way bytes go; see direction_of().
 enum class direction : std::uint8_t

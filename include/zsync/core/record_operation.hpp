@@ -102,7 +102,7 @@ private:
         result = 0;
         if (!action_.describe(*this))
             return complete_at_once(io_executor);
-        if (code >= opcode::send_zero_copy && !io.supports(code)) [[unlikely]] // the others every engine has
+        if (!has_system_call(code) && !io.supports(code)) [[unlikely]]
         {
             result = -EOPNOTSUPP;
             return complete_at_once(io_executor);
