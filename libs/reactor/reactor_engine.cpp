@@ -2,7 +2,8 @@
 #include <zsync/reactor/reactor_engine.hpp>
 
 #include <zsync/core/direction.hpp>
-#include <zsync/core/system_call.hpp>
+
+#include "core/transfer_now.hpp"
 
 #include <boost/assert.hpp>
 #include <boost/system/system_error.hpp>
@@ -92,12 +93,7 @@ void reactor_engine::start(operation& op, operation_id* id)
 bool reactor_engine::perform_now(operation& op) noexcept
 {
     const std::lock_guard held(mutex_);
-    op.way = direction_of(op);
-    if (stopped_ || !records_.may_go_now(op) || !try_transfer(op))
-        return false;
-    ++counters_.operations_started;
-    ++counters_.operations_completed;
-    return true;
+    return !stopped_ && detail::transfer_now(op, records_, counters_);
 }
 
 void reactor_engine::cancel(operation_id id) noexcept

@@ -25,14 +25,7 @@ void reactor_engine::await_attempt_on(int descriptor, lock& held) const noexcept
 
 bool reactor_engine::cancel_all_on(int descriptor) noexcept
 {
-    bool any = false;
-    records_.for_each_on(descriptor,
-                         [&](operation& op)
-                         {
-                             any = true;
-                             request_cancel(op);
-                         });
-    return any;
+    return records_.for_each_on(descriptor, [this](operation& op) { request_cancel(op); });
 }
 
 void reactor_engine::try_sends_on(int descriptor) noexcept

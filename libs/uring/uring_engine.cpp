@@ -4,8 +4,8 @@
 #include <zsync/core/detail/ring_syscalls.hpp>
 #include <zsync/core/direct_name.hpp>
 #include <zsync/core/direction.hpp>
-#include <zsync/core/system_call.hpp>
 
+#include "core/transfer_now.hpp"
 #include "prepare.hpp"
 #include "provided_buffers.hpp"
 #include "ring.hpp"
@@ -142,12 +142,7 @@ void uring_engine::refuse(operation& op, operation_id* id) noexcept
 bool uring_engine::perform_now(operation& op) noexcept
 {
     const std::lock_guard held(mutex_);
-    op.way = direction_of(op);
-    if (stopped_ || !records_.may_go_now(op) || !try_transfer(op))
-        return false;
-    ++counters_.operations_started;
-    ++counters_.operations_completed;
-    return true;
+    return !stopped_ && detail::transfer_now(op, records_, counters_);
 }
 
 // A file's type does not tell whether it can be waited for: some devices can, some files of /proc and /sys can.

@@ -88,14 +88,7 @@ void uring_engine::try_sends_on(int descriptor) noexcept
 
 bool uring_engine::cancel_all_on(int descriptor) noexcept
 {
-    bool any = false;
-    records_.for_each_on(descriptor,
-                         [&](operation& op)
-                         {
-                             any = true;
-                             request_cancel(op);
-                         });
-    return any;
+    return records_.for_each_on(descriptor, [this](operation& op) { request_cancel(op); });
 }
 
 void uring_engine::request_cancel(operation& op) noexcept

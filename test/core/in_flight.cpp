@@ -33,7 +33,8 @@ operation going(int descriptor, direction way)
 std::vector<operation*> on_descriptor(in_flight& records, int descriptor)
 {
     std::vector<operation*> found;
-    records.for_each_on(descriptor, [&](operation& op) { found.push_back(&op); });
+    const bool any = records.for_each_on(descriptor, [&](operation& op) { found.push_back(&op); });
+    BOOST_TEST(any == !found.empty());
     return found;
 }
 

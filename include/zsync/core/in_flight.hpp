@@ -100,12 +100,14 @@ public:
                 visit(*op);
     }
 
-    /// The same for the records on one descriptor, those of one way in the order in which they entered.
+    /// The same for the records on one descriptor, those of one way in the order in which they entered. Returns whether
+    /// there were any.
     template <class Visitor>
-    void for_each_on(int descriptor, Visitor visit)
+    bool for_each_on(int descriptor, Visitor visit)
     {
         if (!knows(descriptor) && !direct_entry(descriptor))
-            return;
+            return false;
+        bool any = false;
         for (const direction way : {direction::in, direction::out})
         {
             const operation* visited = nullptr; // if it leaves, another is the first
@@ -113,6 +115,7 @@ public:
             {
                 if (std::exchange(visited, first) == first)
                     break;
+                any = true;
                 visit(*first);
             }
         }
@@ -120,9 +123,11 @@ public:
         while (op)
         {
             operation* const next = descriptor_list::next(*op);
+            any = true;
             visit(*op);
             op = next;
         }
+        return any;
     }
 
     /// Says what file a number stood for when it was attached, by fstat(2)'s device and inode: somebody may have closed
