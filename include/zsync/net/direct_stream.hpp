@@ -2,12 +2,11 @@
 #pragma once
 
 #include <zsync/core/direct_name.hpp>
-#include <zsync/core/transfer.hpp>
 #include <zsync/engine/handle.hpp>
+#include <zsync/net/detail/stream_transfers.hpp>
 #include <zsync/net/receive_options.hpp>
 #include <zsync/net/stream.hpp>
 
-#include <boost/asio/buffer.hpp>
 #include <boost/asio/socket_base.hpp>
 
 #include <cstddef>
@@ -60,8 +59,8 @@ private:
 
 /// A connection that stands in the table of files of its context's ring instead of the process's: the kernel need not
 /// look a descriptor up for each operation, nor count its users. Made by acceptor::async_accept_direct(); the table is
-/// an option of the context. Models Asio's AsyncReadStream and AsyncWriteStream. See stream for what holds of every
-/// transfer, and handle for one reader and one writer.
+/// an option of the context. Models Asio's AsyncReadStream and AsyncWriteStream. See detail::stream_transfers for its
+/// transfers, stream for what holds of every one, and handle for one reader and one writer.
 ///
 /// It has no number, and so can do less than a stream: no options (those of the listener are inherited), no names, no
 /// waiting, no other context, and it goes with its ring. When that is replaced, which happens in a child after fork(2)
@@ -72,16 +71,19 @@ private:
 /// and behaves alike, but that it survives its ring: is_direct() tells.
 ///
 /// Thread safety: as a handle. It is closed by the thread that runs the context: see close().
-class direct_stream : private handle, public boost::asio::socket_base
+class direct_stream : private detail::stream_transfers<handle>, public boost::asio::socket_base
 {
 public:
     using handle::executor_type;
 
     /// Closed.
-    explicit direct_stream(const executor_type& executor) noexcept : handle(executor) {}
+    explicit direct_stream(const executor_type& executor) noexcept : stream_transfers(executor) {}
 
     /// For the library's own layers.
-    direct_stream(const executor_type& executor, descriptor_ptr core) noexcept : handle(executor, std::move(core)) {}
+    direct_stream(const executor_type& executor, descriptor_ptr core) noexcept
+        : stream_transfers(executor, std::move(core))
+    {
+    }
 
     direct_stream(direct_stream&&) noexcept = default;
     direct_stream& operator=(direct_stream&&) noexcept = default;
@@ -93,6 +95,12 @@ public:
     using handle::engine;
     using handle::get_executor;
     using handle::is_open;
+
+    // As of a stream.
+    using stream_transfers::async_read_some;
+    using stream_transfers::async_receive;
+    using stream_transfers::async_send;
+    using stream_transfers::async_write_some;
 
     /// Says whether it stands in the ring's table. Never blocks.
     bool is_direct() const noexcept { return core() && zsync::is_direct(core()->native()); }
@@ -106,40 +114,6 @@ public:
     {
         boost::system::error_code none;
         handle::close(none);
-    }
-
-    /// Receives what there is, at least one byte. Signature: void(error_code, std::size_t bytes).
-    template <class Buffers, boost::asio::completion_token_for<void(boost::system::error_code, std::size_t)> Token>
-    requires boost::asio::is_mutable_buffer_sequence<Buffers>::value auto async_read_some(const Buffers& buffers,
-                                                                                          Token&& token)
-    {
-        return async_receive(buffers, 0, std::forward<Token>(token));
-    }
-
-    /// Sends what there is room for, at least one byte. Signature: void(error_code, std::size_t bytes).
-    template <class Buffers, boost::asio::completion_token_for<void(boost::system::error_code, std::size_t)> Token>
-    requires boost::asio::is_const_buffer_sequence<Buffers>::value auto async_write_some(const Buffers& buffers,
-                                                                                         Token&& token)
-    {
-        return async_send(buffers, 0, std::forward<Token>(token));
-    }
-
-    /// The same with the MSG_ flags of recv(2) and send(2).
-    template <class Buffers, boost::asio::completion_token_for<void(boost::system::error_code, std::size_t)> Token>
-    requires boost::asio::is_mutable_buffer_sequence<Buffers>::value auto
-    async_receive(const Buffers& buffers, message_flags flags, Token&& token)
-    {
-        const bool local = core() && core()->kind() == descriptor_kind::local_socket;
-        return start<void(boost::system::error_code, std::size_t)>(
-            std::forward<Token>(token), detail::stream_transfer<direction::in, Buffers>(buffers, flags, local));
-    }
-
-    template <class Buffers, boost::asio::completion_token_for<void(boost::system::error_code, std::size_t)> Token>
-    requires boost::asio::is_const_buffer_sequence<Buffers>::value auto async_send(const Buffers& buffers,
-                                                                                   message_flags flags, Token&& token)
-    {
-        return start<void(boost::system::error_code, std::size_t)>(
-            std::forward<Token>(token), detail::stream_transfer<direction::out, Buffers>(buffers, flags, false));
     }
 
     /// Receives by one operation, into buffers of a pool: as stream::receive_many().

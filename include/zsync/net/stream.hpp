@@ -2,12 +2,12 @@
 #pragma once
 
 #include <zsync/core/buffer_view.hpp>
+#include <zsync/net/detail/stream_transfers.hpp>
 #include <zsync/net/receive_options.hpp>
 #include <zsync/net/socket.hpp>
 #include <zsync/net/source.hpp>
 
 #include <boost/asio/basic_stream_socket.hpp>
-#include <boost/asio/buffer.hpp>
 
 #include <cstddef>
 #include <tuple>
@@ -50,32 +50,36 @@ view_source make_view_source(const boost::asio::any_io_executor& executor, const
 /// A connected stream socket, TCP or local, on any context. Models Asio's AsyncReadStream and AsyncWriteStream, so that
 /// asio::async_read, async_write and async_read_until, and Beast, take it.
 ///
-/// A transfer takes up to 16 buffers and moves what one system call does. The end of the stream is
+/// Its transfers are async_read_some(), async_write_some(), async_receive() and async_send(): see
+/// detail::stream_transfers. Each takes up to 16 buffers and moves what one system call does. The end of the stream is
 /// boost::asio::error::eof; a transfer of no bytes succeeds at once. Cancellation of every operation: all types; bytes
 /// that have moved by then are reported as success instead. Nothing raises SIGPIPE. On the blocking engine an operation
 /// is performed while it is initiated, and blocks that thread. Handlers are posted; buffers must stay valid until the
 /// handler is called. See handle for immediate executors, for one reader and one writer, and for thread safety.
-class stream : public socket
+class stream : public detail::stream_transfers<socket>
 {
 public:
     /// Closed; async_connect() opens it. @throws nothing but what copying the executor throws.
-    explicit stream(const executor_type& executor) noexcept : socket(executor) {}
+    explicit stream(const executor_type& executor) noexcept : stream_transfers(executor) {}
 
     template <executing_context Context>
-    explicit stream(Context& context) : socket(executor_type(context.get_executor()))
+    explicit stream(Context& context) : stream_transfers(executor_type(context.get_executor()))
     {
     }
 
     /// Takes over a descriptor, as assign(). @throws boost::system::system_error
-    stream(const executor_type& executor, native_handle_type descriptor) : socket(executor) { assign(descriptor); }
+    stream(const executor_type& executor, native_handle_type descriptor) : stream_transfers(executor)
+    {
+        assign(descriptor);
+    }
 
     /// For the library's own layers.
-    stream(const executor_type& executor, descriptor_ptr core) noexcept : socket(executor, std::move(core)) {}
+    stream(const executor_type& executor, descriptor_ptr core) noexcept : stream_transfers(executor, std::move(core)) {}
 
     /// Takes over what an Asio socket has. @throws boost::system::system_error; it is closed then.
     template <class Protocol, class Executor>
     explicit stream(boost::asio::basic_stream_socket<Protocol, Executor>&& other)
-        : socket(executor_type(other.get_executor()))
+        : stream_transfers(executor_type(other.get_executor()))
     {
         take_over(other.release());
     }
@@ -110,41 +114,6 @@ public:
         return connect_as(SOCK_STREAM, peer, std::forward<Token>(token));
     }
 
-    /// Receives what there is, at least one byte. Signature: void(error_code, std::size_t bytes).
-    template <class Buffers, boost::asio::completion_token_for<void(boost::system::error_code, std::size_t)> Token>
-    requires boost::asio::is_mutable_buffer_sequence<Buffers>::value auto async_read_some(const Buffers& buffers,
-                                                                                          Token&& token)
-    {
-        return async_receive(buffers, 0, std::forward<Token>(token));
-    }
-
-    /// Sends what there is room for, at least one byte. Signature: void(error_code, std::size_t bytes).
-    template <class Buffers, boost::asio::completion_token_for<void(boost::system::error_code, std::size_t)> Token>
-    requires boost::asio::is_const_buffer_sequence<Buffers>::value auto async_write_some(const Buffers& buffers,
-                                                                                         Token&& token)
-    {
-        return async_send(buffers, 0, std::forward<Token>(token));
-    }
-
-    /// The same with the MSG_ flags of recv(2) and send(2).
-    template <class Buffers, boost::asio::completion_token_for<void(boost::system::error_code, std::size_t)> Token>
-    requires boost::asio::is_mutable_buffer_sequence<Buffers>::value auto
-    async_receive(const Buffers& buffers, message_flags flags, Token&& token)
-    {
-        const bool local = core() && core()->kind() == descriptor_kind::local_socket;
-        return start<void(boost::system::error_code, std::size_t)>(
-            std::forward<Token>(token), detail::stream_transfer<direction::in, Buffers>(buffers, flags, local));
-    }
-
-    template <class Buffers, boost::asio::completion_token_for<void(boost::system::error_code, std::size_t)> Token>
-    requires boost::asio::is_const_buffer_sequence<Buffers>::value auto async_send(const Buffers& buffers,
-                                                                                   message_flags flags, Token&& token)
-    {
-        return start<void(boost::system::error_code, std::size_t)>(
-            std::forward<Token>(token),
-            detail::stream_transfer<direction::out, Buffers>(buffers, flags, false, zero_copy_from_));
-    }
-
     /// Makes each later send of at least so many bytes one that the kernel does not copy: it sends from the buffers
     /// themselves, and the send completes when they may be used again, which over a network is when the peer has
     /// acknowledged them. For large sends, and peers that answer: who destroys a context, leaves the run function of
@@ -168,8 +137,6 @@ public:
 private:
     void take_over(int descriptor);
     void check_family(int wanted) const;
-
-    std::size_t zero_copy_from_ = detail::most_transfer_bytes + 1; // never
 };
 
 /// Makes two local streams that are connected to each other. @throws boost::system::system_error
