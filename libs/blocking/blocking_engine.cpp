@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <zsync/blocking/blocking_engine.hpp>
 
+#include <zsync/core/detail/from_errno.hpp>
 #include <zsync/core/system_call.hpp>
+
+#include "core/attachable.hpp"
 
 #include <boost/assert.hpp>
 
@@ -9,7 +12,6 @@
 #include <new>
 #include <utility>
 
-#include <fcntl.h>
 #include <linux/futex.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -19,17 +21,8 @@
 namespace zsync
 {
 
-namespace
-{
-
 using boost::system::error_code;
-
-error_code from_errno(int number) noexcept
-{
-    return {number, boost::system::system_category()};
-}
-
-} // namespace
+using detail::from_errno;
 
 blocking_engine::~blocking_engine()
 {
@@ -95,11 +88,8 @@ error_code blocking_engine::attach_descriptor(int descriptor) noexcept
 try
 {
     struct stat file;
-    if (::fstat(descriptor, &file) < 0)
-        return from_errno(errno);
-    // Not even a descriptor, to whoever would do something with it; epoll refuses it likewise.
-    if (!S_ISSOCK(file.st_mode) && (::fcntl(descriptor, F_GETFL) & O_PATH))
-        return from_errno(EBADF);
+    if (const error_code refused = detail::stat_attachable(descriptor, file))
+        return refused;
     lock held(mutex_);
     if (!attached_.attach(descriptor, {file.st_dev, file.st_ino}, !S_ISREG(file.st_mode) && !S_ISDIR(file.st_mode)))
         return from_errno(EEXIST);

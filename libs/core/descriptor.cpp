@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <zsync/core/descriptor.hpp>
 
+#include <zsync/core/detail/from_errno.hpp>
+
 #include <boost/assert.hpp>
 
 #include <new>
@@ -15,10 +17,7 @@ namespace zsync
 namespace
 {
 
-boost::system::error_code from_errno(int error) noexcept
-{
-    return {error, boost::system::system_category()};
-}
+using detail::from_errno;
 
 descriptor_kind kind_of(int descriptor, const struct stat& file) noexcept
 {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <zsync/reactor/reactor_engine.hpp>
 
+#include <zsync/core/detail/from_errno.hpp>
 #include <zsync/core/direction.hpp>
 
+#include "core/attachable.hpp"
 #include "core/transfer_now.hpp"
 
 #include <boost/assert.hpp>
@@ -12,7 +14,6 @@
 #include <new>
 #include <utility>
 
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -26,14 +27,10 @@ namespace
 {
 
 using boost::system::error_code;
+using detail::from_errno;
 
 // Turns that have something to deliver and so need not ask epoll what else there is; chosen.
 constexpr unsigned most_turns_without_events = 16;
-
-error_code from_errno(int number) noexcept
-{
-    return {number, boost::system::system_category()};
-}
 
 bool is_tcp(int descriptor) noexcept
 {
@@ -117,11 +114,8 @@ error_code reactor_engine::attach_descriptor(int descriptor) noexcept
 try
 {
     struct stat file;
-    if (::fstat(descriptor, &file) < 0)
-        return from_errno(errno);
-    // Not even a descriptor, to whoever would do something with it; epoll refuses it likewise.
-    if (!S_ISSOCK(file.st_mode) && (::fcntl(descriptor, F_GETFL) & O_PATH))
-        return from_errno(EBADF);
+    if (const error_code refused = detail::stat_attachable(descriptor, file))
+        return refused;
     const bool stream = S_ISSOCK(file.st_mode) && is_tcp(descriptor);
 
     lock held(mutex_);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "ring.hpp"
 
+#include <zsync/core/detail/from_errno.hpp>
 #include <zsync/core/detail/ring_syscalls.hpp>
 
 #include <algorithm>
@@ -49,11 +50,6 @@ std::span<const unsigned> ladder(ring_mode mode) noexcept
     return shared_ladder;
 }
 
-error_code from_errno(int negated) noexcept
-{
-    return {-negated, boost::system::system_category()};
-}
-
 } // namespace
 
 error_code ring::open(unsigned entries, ring_mode mode) noexcept
@@ -69,7 +65,7 @@ error_code ring::open(unsigned entries, ring_mode mode) noexcept
             break;
     }
     if (result < 0)
-        return from_errno(result);
+        return from_errno(-result);
     open_ = true;
     process_ = ::getpid();
 
@@ -80,7 +76,7 @@ error_code ring::open(unsigned entries, ring_mode mode) noexcept
     if ((ring_.features & needed) != needed)
     {
         close();
-        return from_errno(-ENOSYS);
+        return from_errno(ENOSYS);
     }
 
     io_uring_probe probe{}; // without its array
@@ -113,7 +109,7 @@ void ring::forget_after_fork() noexcept
 error_code ring::enable() noexcept
 {
     const int result = detail::io_uring_register(ring_.ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
-    return result < 0 ? from_errno(result) : error_code{};
+    return result < 0 ? from_errno(-result) : error_code{};
 }
 
 int ring::register_buffers(io_uring_buf_ring* buffers, unsigned entries, std::uint16_t group) noexcept

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <zsync/uring/uring_engine.hpp>
 
+#include <zsync/core/detail/from_errno.hpp>
 #include <zsync/core/detail/ring_syscalls.hpp>
 #include <zsync/core/direct_name.hpp>
 #include <zsync/core/direction.hpp>
 
+#include "core/attachable.hpp"
 #include "core/transfer_now.hpp"
 #include "prepare.hpp"
 #include "provided_buffers.hpp"
@@ -18,7 +20,6 @@
 #include <thread>
 #include <utility>
 
-#include <fcntl.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -32,15 +33,11 @@ namespace
 {
 
 using boost::system::error_code;
+using detail::from_errno;
 
 [[noreturn]] void fail(error_code error, const char* what)
 {
     throw boost::system::system_error(error, what);
-}
-
-error_code from_errno(int number) noexcept
-{
-    return {number, boost::system::system_category()};
 }
 
 int make_wake_descriptor()
@@ -177,11 +174,8 @@ error_code uring_engine::attach_descriptor(int descriptor) noexcept
 try
 {
     struct stat file;
-    if (::fstat(descriptor, &file) < 0)
-        return from_errno(errno);
-    // Not even a descriptor, to whoever would do something with it; epoll refuses it likewise.
-    if (!S_ISSOCK(file.st_mode) && (::fcntl(descriptor, F_GETFL) & O_PATH))
-        return from_errno(EBADF);
+    if (const error_code refused = detail::stat_attachable(descriptor, file))
+        return refused;
     lock held(mutex_);
     const bool pollable = S_ISSOCK(file.st_mode) || S_ISFIFO(file.st_mode); // of others, start() asks
     if (!records_.attach(descriptor, {file.st_dev, file.st_ino}, pollable))

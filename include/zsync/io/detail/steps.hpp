@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zsync/core/descriptor.hpp>
+#include <zsync/core/detail/from_errno.hpp>
 #include <zsync/core/operation.hpp>
 #include <zsync/io/detail/settings.hpp>
 
@@ -60,11 +61,6 @@ concept steps = std::movable<S> && requires(S value, operation& record, const se
         value.value()
         } -> std::same_as<typename S::value_type>;
 };
-
-inline boost::system::error_code from_errno(int number) noexcept
-{
-    return {number, boost::system::system_category()};
-}
 
 /// What every sequence has until it needs something else.
 class steps_base
