@@ -258,7 +258,6 @@ void fiber_loop::look_around()
 {
     note_stacks();
     inbox_.take(ready_);
-    expire_timers(); // what is due now comes before what the turn completes, and keeps it from waiting
     if (is_over())
     {
         leaving_ = true;
@@ -282,7 +281,7 @@ void fiber_loop::look_around()
     watch_guest();
     inbox_.take(ready_);
     note_time();
-    expire_timers(); // again, for what has ended the wait: the next turn would ask the kernel first
+    expire_timers(); // behind what the turn has completed: that has not run out of time
     if (stopped() && !ending_)
         leaving_ = true;
     if (!bounds_.wait && ready_.empty() && polled == 0)

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include <sys/socket.h>
+#include <unistd.h>
 
 namespace
 {
@@ -58,6 +59,35 @@ BOOST_DATA_TEST_CASE(a_deadline_ends_what_waits, each_cell)
                // The handle is as usable as before.
                at.io.write(far, "x").await();
                BOOST_TEST(at.io.read(near, data).await() == 1u);
+           });
+}
+
+// Both are over when the loop looks again: what the operation has brought is not given up.
+BOOST_DATA_TEST_CASE(what_is_over_has_not_run_out_of_time, each_green)
+{
+    run_in(sample,
+           [](const scene& at)
+           {
+               auto [near, far] = stream_pair(at.io);
+               std::array<char, 4> data;
+               error_code ec;
+               std::size_t moved = 0;
+               bool told = false;
+               const auto due = zsync::io::clock::now() + 1ms;
+               at.io.with_deadline(due).read(near, data)(
+                   [&](error_code failure, std::size_t bytes)
+                   {
+                       ec = failure;
+                       moved = bytes;
+                       told = true;
+                   });
+               at.run_others(); // it is in flight
+               BOOST_TEST(::write(far.native_handle(), "abc", 3) == 3);
+               while (zsync::io::clock::now() < due)
+                   ;
+               BOOST_TEST(at.until([&] { return told; }));
+               BOOST_TEST(!ec);
+               BOOST_TEST(moved == 3u);
            });
 }
 
