@@ -122,7 +122,7 @@ public:
 private:
     datagram_transfer<Way, Buffers> transfer_;
     std::uint16_t segment_bytes_;
-    alignas(cmsghdr) char control_[CMSG_SPACE(sizeof(int))];
+    alignas(cmsghdr) char control_[CMSG_SPACE(sizeof(int))]{};
 };
 
 /// sendmmsg(2) or recvmmsg(2), as an Action.
