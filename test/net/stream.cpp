@@ -7,7 +7,7 @@
 #include "support/descriptors.hpp"
 
 #include <boost/asio.hpp>
-#include <boost/asio/experimental/deferred.hpp>
+#include <boost/asio/deferred.hpp>
 #include <boost/test/unit_test.hpp>
 
 #include <array>
@@ -740,7 +740,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_strand_and_other_tokens_work, Context, test::con
     BOOST_TEST(context.run());
     BOOST_TEST(future.get() == 1u);
     // Deferred: started after the handle has moved away.
-    auto later = c.stream.async_read_some(asio::buffer(&data, 1), asio::experimental::deferred);
+    auto later = c.stream.async_read_some(asio::buffer(&data, 1), asio::deferred);
     zsync::stream moved = std::move(c.stream);
     c.send("c");
     reply deferred;
