@@ -25,6 +25,8 @@
 #include <thread>
 #include <vector>
 
+#include <sys/ioctl.h>
+
 namespace
 {
 
@@ -283,6 +285,56 @@ BOOST_DATA_TEST_CASE(a_slot_cancels, each_green)
                    signal.emit(boost::asio::cancellation_type::terminal);
                    BOOST_TEST(at.until([&] { return told; }));
                    BOOST_TEST(ec == operation_aborted);
+               }
+           });
+}
+
+BOOST_DATA_TEST_CASE(a_slot_cancels_between_the_steps_of_an_operation, each_green)
+{
+    run_in(sample,
+           [](const scene& at)
+           {
+               auto [near, far] = stream_pair(at.io);
+               error_code ec;
+               std::size_t moved = 0;
+               bool told = false;
+               const auto tell = [&](error_code failure, std::size_t bytes)
+               {
+                   ec = failure;
+                   moved = bytes;
+                   told = true;
+               };
+               boost::asio::cancellation_signal signal;
+               std::array<char, 8> data;
+
+               // A step has brought something, and the next is in flight.
+               at.io.read_exactly(near, data)(boost::asio::bind_cancellation_slot(signal.slot(), tell));
+               at.io.write(far, "abc").await();
+               int waiting = 0;
+               BOOST_TEST(at.until([&] { return ::ioctl(near.native_handle(), FIONREAD, &waiting) == 0 && !waiting; }));
+               BOOST_TEST(!told);
+               signal.emit(boost::asio::cancellation_type::partial);
+               BOOST_TEST(at.until([&] { return told; }));
+               BOOST_TEST(ec == operation_aborted);
+               BOOST_TEST(moved == 3u);
+
+               // It may have been asked when its step was over, and the next not begun: that must not begin then.
+               for (int round = 0; round != 100; ++round)
+               {
+                   told = false;
+                   at.io.read_exactly(near, data)(boost::asio::bind_cancellation_slot(signal.slot(), tell));
+                   if (round % 2)
+                       at.run_others();
+                   std::size_t sent = 0;
+                   at.io.write(far, "abc")([&](error_code, std::size_t bytes) { sent = bytes; });
+                   for (int turns = round % 4; turns != 0; --turns)
+                       at.run_others();
+                   signal.emit(boost::asio::cancellation_type::terminal);
+                   BOOST_TEST(at.until([&] { return told && sent == 3; }));
+                   BOOST_TEST(ec == operation_aborted);
+                   BOOST_TEST((moved == 0 || moved == 3));
+                   if (moved == 0)
+                       at.io.read_exactly(near, std::span(data).first(3)).await();
                }
            });
 }

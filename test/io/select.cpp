@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <zsync/sync/select.hpp>
 
+#include "docs/examples/allocations.hpp"
 #include "models.hpp"
 
 #include <zsync/sync/event.hpp>
@@ -8,6 +9,7 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/deferred.hpp>
 
+#include <cstdint>
 #include <string_view>
 #include <tuple>
 
@@ -50,6 +52,30 @@ BOOST_DATA_TEST_CASE(a_read_that_loses_takes_nothing_from_the_stream, test::each
                      loses(zsync::select(zsync::after(1ms), near.async_read_some(asio::buffer(data), asio::deferred)));
                      at.io.write(far, "xyz").await();
                      BOOST_TEST(at.io.read(near, data).await() == 3u);
+                 });
+}
+
+// An operation in a select has a slot, and needs no fiber for that; the slot's memory is the waiting fiber's.
+BOOST_DATA_TEST_CASE(a_select_of_a_read_and_a_timer_allocates_nothing, test::each_green)
+{
+    test::run_in(sample,
+                 [](const test::scene& at)
+                 {
+                     auto [near, far] = test::stream_pair(at.io);
+                     std::array<char, 4> data;
+                     std::uint64_t before = 0;
+                     std::size_t wrong = 0;
+                     for (int round = 0; round != 64; ++round)
+                     {
+                         if (round == 32)
+                             before = allocations();
+                         at.io.write(far, "abc").await();
+                         wrong += std::get<0>(zsync::select(at.io.read(near, data), zsync::after(1h))) != 0;
+                         // One that has to wait, and loses.
+                         wrong += std::get<0>(zsync::select(at.io.read(near, data), zsync::after(10us))) != 1;
+                     }
+                     BOOST_TEST(allocations() == before);
+                     BOOST_TEST(wrong == 0u);
                  });
 }
 

@@ -14,6 +14,7 @@
 namespace zsync
 {
 
+class agent;
 class loop;
 
 /// A wait for several things, each under an index, of which one ends it: what select() makes.
@@ -47,6 +48,9 @@ public:
 
     /// Lets the waiter go on. For whoever has claimed, once it has let go of its locks; the last it may do with it.
     virtual void wake() noexcept = 0;
+
+    /// The agent that waits, from before its operations are made until after they are gone; null: a handler does.
+    virtual agent* waiting() noexcept { return nullptr; }
 
     /// Says why an operation of this context cannot be part of it; `target` is the context's loop, if that is ours.
     virtual boost::system::error_code admit(boost::asio::execution_context* context, loop* target) = 0;

@@ -2,11 +2,11 @@
 #pragma once
 
 #include <zsync/core/detail/await_operation.hpp>
+#include <zsync/core/detail/signal_loan.hpp>
 #include <zsync/core/waitable.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/async_result.hpp>
-#include <boost/asio/cancellation_signal.hpp>
 #include <boost/system/error_code.hpp>
 
 #include <cstddef>
@@ -18,9 +18,18 @@
 namespace zsync::detail
 {
 
+/// The signal of an operation in a selection: the agent's, if it is an agent's, and for the first of them.
+class selected_signal
+{
+protected:
+    explicit selected_signal(selection& of) noexcept : loan_(of.waiting()) {}
+
+    signal_loan loan_;
+};
+
 /// An operation as a part of a selection: a frame that claims it when its handler is called, or destroyed.
 template <class... Args>
-class selected_operation : public value_frame<Args...>
+class selected_operation : selected_signal, public value_frame<Args...>
 {
 public:
     /// The handler's arguments. Empty: it was not started, or its handler has been destroyed without being called, or
@@ -59,11 +68,12 @@ public:
         of_.operation_started();
         started_ = true;
         std::forward<Initiation>(initiation)(await_handler<Args...>(*this), std::forward<InitiationArgs>(args)...);
+        loan_.take_block();
     }
 
 protected:
     selected_operation(selection& of, std::size_t index) noexcept
-        : value_frame<Args...>(own_signal_), of_(of), index_(index)
+        : selected_signal(of), value_frame<Args...>(loan_.signal()), of_(of), index_(index)
     {
     }
     ~selected_operation() = default;
@@ -82,7 +92,6 @@ private:
     bool has_executor() const noexcept override { return static_cast<bool>(executor_); }
     void post_emission() override { this->post_emission_to(executor_); }
 
-    boost::asio::cancellation_signal own_signal_;
     boost::asio::any_io_executor executor_; // empty: the operation tells none
     selection& of_;
     const std::size_t index_;

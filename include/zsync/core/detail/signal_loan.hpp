@@ -21,8 +21,12 @@ namespace zsync::detail
 class signal_loan
 {
 public:
-    explicit signal_loan(agent& owner) noexcept
-        : lender_(std::exchange(owner.signal_lent_, true) ? nullptr : &owner), signal_(lender_ ? owner.signal_ : own_)
+    explicit signal_loan(agent& owner) noexcept : signal_loan(&owner) {}
+
+    /// Null: nobody lends one.
+    explicit signal_loan(agent* owner) noexcept
+        : lender_(owner && !std::exchange(owner->signal_lent_, true) ? owner : nullptr),
+          signal_(lender_ ? lender_->signal_ : own_)
     {
         if (!lender_ || !lender_->signal_block_)
             return;

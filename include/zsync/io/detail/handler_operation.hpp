@@ -3,8 +3,10 @@
 
 #include <zsync/core/loop_executor.hpp>
 #include <zsync/core/record_operation.hpp>
+#include <zsync/io/detail/cancel_steps.hpp>
 #include <zsync/io/detail/steps.hpp>
 
+#include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/error.hpp>
 
 #include <memory>
@@ -21,8 +23,8 @@ namespace zsync::detail
 /// again before the handler is called. The handler is posted, unless it has an immediate executor: an operation that
 /// completes within start() hands it to that, and tries to.
 ///
-/// Nothing but the engine ends it early: for what a timer, a token or a slot may end see io_initiation. A context that
-/// is destroyed with the operation in flight destroys the handler without calling it.
+/// The handler's slot ends it early; for what a timer or a token may end see io_initiation. A context that is destroyed
+/// with the operation in flight destroys the handler without calling it.
 template <class Steps, class Handler>
 class handler_operation final : public operation
 {
@@ -69,7 +71,7 @@ private:
             steps_.leave();
             return tell_at_once(*ended);
         }
-        go_on(false);
+        start_first();
     }
 
     // An engine that is being shut down, outside the loop's run function, takes nothing more.
@@ -81,8 +83,10 @@ private:
             end(*ended, true);
         else if (!with_.owner->running_here())
             end(boost::asio::error::operation_aborted, true);
+        else if (canceller_ && canceller_->requested())
+            end(boost::asio::error::operation_aborted, true);
         else
-            go_on(true);
+            go_on();
     }
 
     using ending = std::optional<boost::system::error_code>;
@@ -104,15 +108,38 @@ private:
         }
     }
 
-    void go_on(bool from_turn) noexcept
+    void start_first() noexcept
     {
         try
         {
-            with_.owner->io().start(*this);
+            // The slot first: another thread may complete the operation before start() is back.
+            engine& io = with_.owner->io();
+            if (auto slot = boost::asio::get_associated_cancellation_slot(handler_); slot.is_connected())
+            {
+                canceller_ = &slot.template emplace<cancel_steps>(io);
+                io.start(*this, canceller_->first());
+            }
+            else
+                io.start(*this);
         }
         catch (const std::bad_alloc&)
         {
-            end(from_errno(ENOMEM), from_turn);
+            end(from_errno(ENOMEM), false);
+        }
+    }
+
+    void go_on() noexcept
+    {
+        try
+        {
+            operation_id step;
+            with_.owner->io().start(*this, canceller_ ? &step : nullptr);
+            if (canceller_) // still there: a step that a turn has started ends in a later turn
+                canceller_->go_on(step);
+        }
+        catch (const std::bad_alloc&)
+        {
+            end(from_errno(ENOMEM), true);
         }
     }
 
@@ -162,6 +189,7 @@ private:
     operation_work<Handler> work_;
     Handler handler_;
     Steps steps_;
+    cancel_steps* canceller_ = nullptr; // in the handler's slot
 };
 
 } // namespace zsync::detail

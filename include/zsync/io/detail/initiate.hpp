@@ -79,7 +79,7 @@ private:
 };
 
 /// Starts an operation for a completion token. What needs nothing but the engine runs in the handler's memory; what a
-/// timer, a token or a slot may end has a fiber to itself; the blocking model performs it here.
+/// timer or a token may end, and what is more than records, has a fiber to itself; the blocking model performs it here.
 class io_initiation
 {
 public:
@@ -99,17 +99,16 @@ private:
     template <class Handler, class Steps>
     void start(Handler&& handler, Steps&& steps) const
     {
-        const auto slot = boost::asio::get_associated_cancellation_slot(handler);
         if constexpr (Steps::records_only)
         {
-            if (with_.model != model::blocking && !with_.limited() && !slot.is_connected())
+            if (with_.model != model::blocking && !with_.limited())
             {
                 handler_operation<Steps, Handler>::start(std::move(handler), with_, std::move(steps));
                 return;
             }
         }
         settings with = with_;
-        if (slot.is_connected())
+        if (const auto slot = boost::asio::get_associated_cancellation_slot(handler); slot.is_connected())
         {
             const cancellation_source source(with.cancellation);
             source.connect(slot);

@@ -24,6 +24,7 @@ public:
     explicit agent_selection(agent& owner) noexcept : owner_(owner) {}
 
     void wake() noexcept override;
+    agent* waiting() noexcept override { return &owner_; }
     boost::system::error_code admit(boost::asio::execution_context* context, loop* target) override;
 
     /// Waits, when all is armed and started, until it is decided: by `at_deadline` once that has passed, by
