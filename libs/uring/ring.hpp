@@ -103,7 +103,12 @@ public:
     }
 
     /// Returns one of those: as next_sqe(), without asking again.
-    io_uring_sqe& take_sqe() noexcept { return ring_.sq.sqes[ring_.sq.sqe_tail++ & ring_.sq.ring_mask]; }
+    io_uring_sqe& take_sqe() noexcept
+    {
+        io_uring_sqe& sqe = ring_.sq.sqes[ring_.sq.sqe_tail++ & ring_.sq.ring_mask];
+        sqe = {}; // io_uring_prep_*() of liburing 2.9 leaves it to io_uring_get_sqe() to clear what they do not set
+        return sqe;
+    }
 
     /// Makes the entries filled in so far visible to the kernel; returns how many it has not consumed.
     unsigned publish() noexcept;
