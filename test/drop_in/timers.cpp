@@ -655,7 +655,7 @@ ON_ALL_CONTEXTS(a_cancel_from_another_thread_ends_a_wait_that_the_context_sleeps
     runner.join();
 }
 
-#if defined(BOOST_ASIO_HAS_HANDLER_HOOKS) && !defined(BOOST_ASIO_NO_DEPRECATED)
+#if __has_include(<boost/asio/handler_alloc_hook.hpp>) && !defined(BOOST_ASIO_NO_DEPRECATED) // newer Boosts have none
 namespace
 {
 
