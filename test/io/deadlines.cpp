@@ -68,26 +68,31 @@ BOOST_DATA_TEST_CASE(what_is_over_has_not_run_out_of_time, each_green)
     run_in(sample,
            [](const scene& at)
            {
-               auto [near, far] = stream_pair(at.io);
-               std::array<char, 4> data;
-               error_code ec;
-               std::size_t moved = 0;
-               bool told = false;
-               const auto due = zsync::io::clock::now() + 1ms;
-               at.io.with_deadline(due).read(near, data)(
-                   [&](error_code failure, std::size_t bytes)
-                   {
-                       ec = failure;
-                       moved = bytes;
-                       told = true;
-                   });
-               at.run_others(); // it is in flight
-               BOOST_TEST(::write(far.native_handle(), "abc", 3) == 3);
-               while (zsync::io::clock::now() < due)
-                   ;
-               BOOST_TEST(at.until([&] { return told; }));
-               BOOST_TEST(!ec);
-               BOOST_TEST(moved == 3u);
+               bool in_time = false;
+               for (auto margin = 1ms; !in_time; margin *= 2) // a slow machine takes some tries
+               {
+                   auto [near, far] = stream_pair(at.io);
+                   std::array<char, 4> data;
+                   error_code ec;
+                   std::size_t moved = 0;
+                   bool told = false;
+                   const auto due = zsync::io::clock::now() + margin;
+                   at.io.with_deadline(due).read(near, data)(
+                       [&](error_code failure, std::size_t bytes)
+                       {
+                           ec = failure;
+                           moved = bytes;
+                           told = true;
+                       });
+                   at.run_others(); // it is in flight
+                   BOOST_TEST(::write(far.native_handle(), "abc", 3) == 3);
+                   in_time = zsync::io::clock::now() < due;
+                   while (zsync::io::clock::now() < due)
+                       ;
+                   BOOST_TEST(at.until([&] { return told; }));
+                   BOOST_TEST((!in_time || !ec));
+                   BOOST_TEST((!in_time || moved == 3));
+               }
            });
 }
 
