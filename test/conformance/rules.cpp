@@ -188,20 +188,21 @@ ZSYNC_RULE_CASE(R3, await_and_cancel_give_the_result_as_often_as_asked)
 
 ZSYNC_RULE_CASE(R3, the_destructor_cancels_and_joins)
 {
-    bool ended = false;
+    bool begun = false, ended = false;
     {
         // The deadline is for the model that runs it inline.
         auto child = io.with_deadline(io.model() == model::blocking ? 1ms : 1h)
                          .async(
                              [&](zsync::io inner)
                              {
+                                 begun = true;
                                  error_code ec;
                                  inner.sleep(for_ever).await(ec);
                                  BOOST_TEST((ec == operation_aborted || inner.model() == model::blocking));
                                  ended = true;
                              });
-        if (io.model() != model::blocking)
-            io.sleep(1ms).await(); // it has begun
+        while (!begun)
+            io.sleep(1us).await();
     }
     BOOST_TEST(ended);
 }
