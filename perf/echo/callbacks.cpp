@@ -2,13 +2,10 @@
 
 // A TCP echo server of callbacks, as Asio's tutorials write it. Serves `connections` connections, then ends.
 
+#include "echo/session.hpp"
 #include "echo/sides.hpp"
 #include "harness/allocations.hpp"
 
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/write.hpp>
-
-#include <array>
 #include <utility>
 
 namespace
@@ -16,38 +13,6 @@ namespace
 
 namespace asio = boost::asio;
 using boost::system::error_code;
-
-class session : public std::enable_shared_from_this<session>
-{
-public:
-    session(perf::stream peer, perf::allocation_window& window) : peer_(std::move(peer)), window_(window) {}
-
-    void read()
-    {
-        peer_.async_read_some(asio::buffer(data_),
-                              [self = shared_from_this()](error_code ec, std::size_t n)
-                              {
-                                  if (!ec)
-                                      self->write(n);
-                              });
-    }
-
-private:
-    void write(std::size_t n)
-    {
-        asio::async_write(peer_, asio::buffer(data_, n),
-                          [self = shared_from_this()](error_code ec, std::size_t)
-                          {
-                              self->window_.served();
-                              if (!ec)
-                                  self->read();
-                          });
-    }
-
-    perf::stream peer_;
-    perf::allocation_window& window_;
-    std::array<char, 4096> data_;
-};
 
 void accept(perf::acceptor& acceptor, perf::allocation_window& window, std::uint64_t remaining)
 {
@@ -59,7 +24,7 @@ void accept(perf::acceptor& acceptor, perf::allocation_window& window, std::uint
             if (ec)
                 throw boost::system::system_error(ec, "accept");
             peer.set_option(asio::ip::tcp::no_delay(true));
-            std::make_shared<session>(std::move(peer), window)->read();
+            perf::serve_echo(std::move(peer), window);
             accept(acceptor, window, remaining - 1);
         });
 }
