@@ -3,6 +3,7 @@
 
 #include "support/contexts.hpp"
 #include "support/descriptors.hpp"
+#include "support/no_descriptors_left.hpp"
 
 #include <boost/asio.hpp>
 #include <boost/test/unit_test.hpp>
@@ -13,7 +14,6 @@
 #include <vector>
 
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -129,19 +129,11 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(without_descriptors_left_the_connection_waits, Con
     listener.async_wait(zsync::acceptor::wait_read, readable.handler());
     BOOST_TEST(context.run());
     BOOST_TEST(readable.succeeded(), readable);
-    {
-        ::rlimit before;
-        BOOST_REQUIRE_EQUAL(::getrlimit(RLIMIT_NOFILE, &before), 0);
-        test::descriptor next(::dup(STDERR_FILENO));
-        ::rlimit none = before;
-        none.rlim_cur = static_cast<::rlim_t>(next.get());
-        next.reset();
-        BOOST_REQUIRE_EQUAL(::setrlimit(RLIMIT_NOFILE, &none), 0);
-        listener.async_accept(first.handler());
-        const bool ended = context.run();
-        BOOST_REQUIRE_EQUAL(::setrlimit(RLIMIT_NOFILE, &before), 0);
-        BOOST_TEST(ended);
-    }
+    std::optional<test::no_descriptors_left> none(std::in_place);
+    listener.async_accept(first.handler());
+    const bool ended = context.run();
+    none.reset();
+    BOOST_TEST(ended);
     BOOST_TEST(first.told.failed_with(asio::error::no_descriptors), first.told);
     BOOST_TEST(!first.stream->is_open());
     listener.async_accept(second.handler());

@@ -5,6 +5,7 @@
 
 #include "support/child_process.hpp"
 #include "support/descriptors.hpp"
+#include "support/no_descriptors_left.hpp"
 #include "support/process_state.hpp"
 #include "support/sources.hpp"
 
@@ -25,7 +26,6 @@
 #include <vector>
 
 #include <poll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -678,15 +678,9 @@ BOOST_DATA_TEST_CASE(without_a_descriptor_left_it_stays_as_it_is, everywhere)
         BOOST_TEST(context->run());
         return told;
     };
-    ::rlimit before;
-    BOOST_REQUIRE_EQUAL(::getrlimit(RLIMIT_NOFILE, &before), 0);
-    test::descriptor next(::dup(STDERR_FILENO));
-    ::rlimit none = before;
-    none.rlim_cur = static_cast<::rlim_t>(next.get());
-    next.reset();
-    BOOST_REQUIRE_EQUAL(::setrlimit(RLIMIT_NOFILE, &none), 0);
+    std::optional<test::no_descriptors_left> none(std::in_place);
     const reply refused = ask();
-    BOOST_REQUIRE_EQUAL(::setrlimit(RLIMIT_NOFILE, &before), 0);
+    none.reset();
     BOOST_TEST(refused.failed_with(asio::error::no_descriptors), refused);
     const reply told = ask();
     BOOST_TEST(told.succeeded(), told);

@@ -5,6 +5,7 @@
 #include "support/child_process.hpp"
 #include "support/engines.hpp"
 #include "support/forbid_ring.hpp"
+#include "support/no_descriptors_left.hpp"
 #include "support/process_state.hpp"
 #include "support/reactor_loop.hpp"
 
@@ -19,6 +20,7 @@
 #include <cstdlib>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -28,7 +30,6 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -297,14 +298,9 @@ BOOST_AUTO_TEST_CASE(an_accept_without_a_descriptor_to_give_is_told_and_the_conn
     loop on;
     loopback_listener listener;
     const descriptor client = listener.connect();
-    rlimit limit{};
-    BOOST_REQUIRE_EQUAL(::getrlimit(RLIMIT_NOFILE, &limit), 0);
-    descriptor highest(::fcntl(client.get(), F_DUPFD_CLOEXEC, 0));
-    rlimit none{static_cast<rlim_t>(highest.get()), limit.rlim_max};
-    highest.reset();
-    BOOST_REQUIRE_EQUAL(::setrlimit(RLIMIT_NOFILE, &none), 0);
+    std::optional<test::no_descriptors_left> none(std::in_place);
     const int refused = on.perform(opcode::accept, listener.socket.get(), nullptr, 0, SOCK_CLOEXEC);
-    BOOST_REQUIRE_EQUAL(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+    none.reset();
     BOOST_TEST(refused == -EMFILE);
     const descriptor accepted(on.perform(opcode::accept, listener.socket.get(), nullptr, 0, SOCK_CLOEXEC));
 }
