@@ -691,6 +691,8 @@ ON_ALL_CONTEXTS(cancelling_a_coroutine_ends_what_it_awaits, under_test)
         for (const coroutine& tested : coroutines)
             BOOST_TEST_CONTEXT(tested.name << (started ? ", in flight" : ", before it starts"))
             {
+                if (BOOST_VERSION / 100 == 1083 && !started)
+                    continue; // its co_spawn() lets that exception out of run(), on io_context as well
                 bench b(under_test);
                 tested.prepare(b);
                 std::exception_ptr thrown;
