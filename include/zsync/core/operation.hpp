@@ -52,8 +52,9 @@ enum class direction : std::uint8_t
     none
 };
 
-/// Names an operation in flight. Stays harmless after the operation has completed: a stale id names nothing.
-struct operation_id
+/// Names an operation in flight. Stays harmless after the operation has completed: a stale id names nothing. Aligned as
+/// one word, so that every compiler reads and writes it as one atomically.
+struct alignas(std::uint64_t) operation_id
 {
     std::uint32_t index = 0;
     std::uint32_t generation = 0; ///< 0: names nothing

@@ -41,11 +41,10 @@ public:
     }
 
 private:
-    using current_id = std::atomic_ref<operation_id>;
-    current_id current() noexcept { return current_id(id_); }
+    std::atomic_ref<operation_id> current() noexcept { return std::atomic_ref(id_); }
 
     engine& io_;
-    alignas(current_id::required_alignment) operation_id id_;
+    operation_id id_;
     std::atomic<bool> requested_{false};
 };
 
