@@ -23,7 +23,7 @@ namespace detail
 {
 
 /// A barrier but for its completion function.
-class barrier_core : public wait_queue
+class barrier_core final : public wait_queue
 {
 public:
     explicit barrier_core(std::ptrdiff_t expected) noexcept : expected_(expected), missing_(expected) {}

@@ -53,6 +53,8 @@ public:
     /// Makes an empty channel. Its memory grows as it is needed, up to the capacity, and is kept.
     explicit channel(std::size_t capacity) noexcept : core(capacity) {}
 
+    virtual ~channel() = default;
+
     /// Sends an item. Suspends the fiber or blocks the thread until there is room, or a receiver.
     /// @throws boost::system::system_error with error::channel_closed, or as mutex::lock(); std::bad_alloc. The item
     ///         has then not been moved from.
@@ -220,7 +222,7 @@ protected:
 
 /// A channel without bound, in which sending never waits. What is not received in time stays in memory.
 template <class T>
-class unbounded_channel : public channel<T>
+class unbounded_channel final : public channel<T>
 {
 public:
     unbounded_channel() noexcept : channel<T>(channel<T>::unbounded) {}

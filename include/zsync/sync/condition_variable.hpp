@@ -76,7 +76,7 @@ private:
 /// @par Thread safety
 /// All may be called by several threads at once. Who has been notified may destroy it, while notify_one() or
 /// notify_all() has not returned; but of handlers, when they are called.
-class condition_variable : private detail::wait_queue
+class condition_variable final : private detail::wait_queue
 {
 public:
     condition_variable() noexcept = default;

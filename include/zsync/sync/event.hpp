@@ -22,7 +22,7 @@ namespace zsync
 /// What was done before set() is seen by whoever has waited for it. Cancellation, deadlines and thread safety are as
 /// for mutex. Whoever has waited may destroy the event, while set() has not returned yet; whoever has only asked
 /// is_set() may not.
-class event : private detail::wait_queue
+class event final : private detail::wait_queue
 {
 public:
     /// Makes one that is set, or not.

@@ -39,7 +39,7 @@ class locking_notice;
 /// @par Thread safety
 /// All may be called by several threads at once. The mutex must outlive every wait for it; the last one to hold it may
 /// destroy it after unlock() by another has handed it over.
-class mutex : private detail::wait_queue
+class mutex final : private detail::wait_queue
 {
 public:
     mutex() noexcept = default;

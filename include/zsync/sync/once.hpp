@@ -43,7 +43,7 @@ protected:
 } // namespace detail
 
 /// Says whether a function has been called that is to be called once: see call_once(). Must outlive all calls.
-class once_flag : private detail::wait_queue
+class once_flag final : private detail::wait_queue
 {
 public:
     once_flag() noexcept = default;

@@ -11,7 +11,7 @@ namespace zsync
 /// A channel for one item: the first send() is the last, and closes it. So a receiver has either the item, or
 /// error::channel_closed, because the channel was closed without one.
 template <class T>
-class oneshot : private channel<T>
+class oneshot final : private channel<T>
 {
 public:
     using value_type = T;

@@ -23,7 +23,7 @@ namespace detail
 {
 
 /// A semaphore whatever its greatest count.
-class semaphore_core : public wait_queue
+class semaphore_core final : public wait_queue
 {
 public:
     explicit semaphore_core(std::ptrdiff_t count) noexcept : state_(count * unit) {}

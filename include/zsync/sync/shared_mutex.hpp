@@ -40,7 +40,7 @@ protected:
 /// lock it again to share it: a writer may wait in between.
 ///
 /// Works with std::shared_lock and the other locks. Everything else is as for mutex.
-class shared_mutex : private detail::wait_queue
+class shared_mutex final : private detail::wait_queue
 {
 public:
     shared_mutex() noexcept = default;

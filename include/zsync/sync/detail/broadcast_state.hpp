@@ -31,7 +31,7 @@ struct broadcast_place
 /// is lost as long as all who wait are told, under the lock, with each item and when it is closed; and whoever is told
 /// finds an item, though perhaps a newer one than that which has woken it, or the end.
 template <class T>
-class broadcast_state : public wait_queue
+class broadcast_state final : public wait_queue
 {
     static_assert(std::is_object_v<T> && std::is_copy_constructible_v<T> && std::is_nothrow_move_constructible_v<T> &&
                   std::is_nothrow_destructible_v<T>);
