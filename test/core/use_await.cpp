@@ -283,8 +283,9 @@ BOOST_AUTO_TEST_CASE(an_exception_of_the_initiation_is_thrown_when_the_handler_i
     std::atomic<bool> gone{false};
     struct tell
     {
-        std::atomic<bool>& gone;
+        explicit tell(std::atomic<bool>& flag) : gone(flag) {}
         ~tell() { gone = true; }
+        std::atomic<bool>& gone;
     };
     BOOST_CHECK_THROW((initiate<void()>(use_await,
                                         [&](auto handler)

@@ -670,7 +670,7 @@ ON_ALL_CONTEXTS(sends_put_their_bytes_in_the_order_of_their_initiation, under_te
     std::string order;
     constexpr std::size_t count = 8;
     for (std::size_t i = 0; i < count; ++i)
-        p.a.async_write_some(asio::buffer("abcdefgh" + i, 1),
+        p.a.async_write_some(asio::buffer(&"abcdefgh"[i], 1),
                              [&order, i](error_code, std::size_t) { order += static_cast<char>('a' + i); });
     under_test.settle();
     BOOST_TEST(order == "");

@@ -107,7 +107,7 @@ BOOST_AUTO_TEST_CASE(a_future_is_waited_for_on_a_thread_of_the_context)
     auto [a, b] = zsync::make_stream_pair(pool.get_executor());
     std::promise<std::size_t> got;
     asio::post(pool,
-               [&]
+               [&, &a = a, &b = b]
                {
                    std::array<char, 8> data;
                    auto read = b.async_read_some(asio::buffer(data), asio::use_future);

@@ -29,15 +29,23 @@ namespace
 thread_local int mine = 0;
 
 // As the documentation asks for: a call, of which the compiler knows nothing.
-[[gnu::noipa]] int& of_this_thread() noexcept
+#ifdef __clang__
+#    define OPAQUE [[clang::noinline, clang::optnone]]
+#else
+#    define OPAQUE [[gnu::noipa]]
+#endif
+
+OPAQUE int& of_this_thread() noexcept
 {
     return mine;
 }
 
-[[gnu::noipa]] int error_of_this_thread() noexcept
+OPAQUE int error_of_this_thread() noexcept
 {
     return errno;
 }
+
+#undef OPAQUE
 
 } // namespace
 

@@ -262,10 +262,9 @@ BOOST_AUTO_TEST_CASE(without_a_ring_it_runs_on_epoll)
             bool waited = false;
             asio::post(ctx, [&] { asio::steady_timer(ctx, 1us).async_wait(use_await), waited = true; });
             ctx.run();
-            bool right =
-                voice.check(ctx.engine() == engine_kind::reactor, "epoll") &
-                voice.check(ctx.why().find("was asked for") == std::string::npos && !ctx.why().empty(), "why") &
-                voice.check(waited, "it works");
+            bool right = voice.check(ctx.engine() == engine_kind::reactor, "epoll");
+            right &= voice.check(ctx.why().find("was asked for") == std::string::npos && !ctx.why().empty(), "why");
+            right &= voice.check(waited, "it works");
             const auto refused =
                 error_of([] { fiber_context other(zsync::fiber_options{.engine = engine_kind::uring}); });
             right &= voice.check(refused.value() == EPERM, "a ring that was asked for is refused");

@@ -497,10 +497,10 @@ BOOST_AUTO_TEST_CASE(a_lack_of_stacks_arrives_through_the_completion)
             ctx.poll();
             gate.cancel();
             ctx.run();
-            const bool right = voice.check(failed > 0, "some have no stack") &
-                               voice.check(failed + aborted == 6'000, "each ends in one way") &
-                               voice.check(unknown == 0, "no other error") &
-                               voice.check(refused > 0, "a wait in an item is refused");
+            bool right = voice.check(failed > 0, "some have no stack");
+            right &= voice.check(failed + aborted == 6'000, "each ends in one way");
+            right &= voice.check(unknown == 0, "no other error");
+            right &= voice.check(refused > 0, "a wait in an item is refused");
             return right ? 0 : 1;
         });
     BOOST_TEST(child.ok(), child);

@@ -59,7 +59,7 @@ void say(std::string_view text)
     static_cast<void>(!::write(STDERR_FILENO, text.data(), text.size()));
 }
 
-[[gnu::noinline, gnu::no_sanitize("undefined")]] void write_to(std::uintptr_t address)
+__attribute__((noinline, no_sanitize("undefined"))) void write_to(std::uintptr_t address)
 {
     *reinterpret_cast<volatile char*>(address) = 1;
 }

@@ -256,7 +256,7 @@ BOOST_DATA_TEST_CASE(a_request_ends_each_kind_of_wait, each_green)
                    bool over = false;
                    zsync::spawn(
                        at.io.get_executor(),
-                       [&]
+                       [&, &near = near]
                        {
                            victim = &zsync::agent::current();
                            sleeping ? at.io.sleep(1h).await(ec) : (void)at.io.read(near, data).await(ec);
@@ -298,9 +298,9 @@ BOOST_DATA_TEST_CASE(closing_ends_what_is_in_flight, each_green)
                error_code ec;
                bool over = false;
                zsync::spawn(
-                   at.io.get_executor(), [&] { at.io.read(near, data).await(ec); },
+                   at.io.get_executor(), [&, &near = near] { at.io.read(near, data).await(ec); },
                    [&](std::exception_ptr) { over = true; });
-               BOOST_REQUIRE(at.until([&] { return near.core()->reading(); }));
+               BOOST_REQUIRE(at.until([&near = near] { return near.core()->reading(); }));
                error_code second;
                at.io.read(near, data).await(second);
                BOOST_TEST(second == boost::asio::error::already_started);

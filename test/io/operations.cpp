@@ -311,7 +311,8 @@ BOOST_DATA_TEST_CASE(a_slot_cancels_between_the_steps_of_an_operation, each_gree
                at.io.read_exactly(near, data)(boost::asio::bind_cancellation_slot(signal.slot(), tell));
                at.io.write(far, "abc").await();
                int waiting = 0;
-               BOOST_TEST(at.until([&] { return ::ioctl(near.native_handle(), FIONREAD, &waiting) == 0 && !waiting; }));
+               const int number = near.native_handle();
+               BOOST_TEST(at.until([&] { return ::ioctl(number, FIONREAD, &waiting) == 0 && !waiting; }));
                BOOST_TEST(!told);
                signal.emit(boost::asio::cancellation_type::partial);
                BOOST_TEST(at.until([&] { return told; }));

@@ -174,7 +174,6 @@ BOOST_AUTO_TEST_CASE(readers_and_writers_exclude_each_other)
     {
         for (int i = seed; i < seed + rounds; ++i)
         {
-            error_code ec;
             switch (i % 5)
             {
             case 0:
