@@ -4,6 +4,7 @@
 // receive that gets it. Never idle, so CPU time is what a message costs. timeouts=1: a receive takes 30 s at most.
 
 #include "harness/context.hpp"
+#include "pingpong/progress.hpp"
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/local/connect_pair.hpp>
@@ -21,44 +22,10 @@ namespace asio = boost::asio;
 using stream_protocol = asio::local::stream_protocol;
 using boost::system::error_code;
 
-class progress
-{
-public:
-    progress(perf::context& ctx, std::uint64_t warm_up, std::uint64_t count)
-        : ctx_(ctx), remaining_(warm_up + count), count_(count)
-    {
-    }
-
-    void message_received()
-    {
-        if (--remaining_ == count_)
-        {
-            cpu_ = perf::cpu_ns();
-            wall_ = perf::wall_ns();
-        }
-        else if (remaining_ == 0)
-        {
-            cpu_ = perf::cpu_ns() - cpu_;
-            wall_ = perf::wall_ns() - wall_;
-            ctx_.stop();
-        }
-    }
-
-    double cpu() const { return cpu_ / static_cast<double>(count_); }
-    double wall() const { return wall_ / static_cast<double>(count_); }
-
-private:
-    perf::context& ctx_;
-    std::uint64_t remaining_;
-    std::uint64_t count_;
-    double cpu_ = 0;
-    double wall_ = 0;
-};
-
 class endpoint
 {
 public:
-    endpoint(perf::context& ctx, progress& p, std::size_t bytes, bool timeouts)
+    endpoint(perf::context& ctx, perf::progress& p, std::size_t bytes, bool timeouts)
         : socket(ctx), progress_(p), bytes_(bytes), timer_(ctx), timeouts_(timeouts)
     {
     }
@@ -106,7 +73,7 @@ private:
             throw boost::system::system_error(ec, "a message was cut");
     }
 
-    progress& progress_;
+    perf::progress& progress_;
     std::size_t bytes_;
     asio::steady_timer timer_;
     const bool timeouts_;
@@ -116,7 +83,7 @@ private:
 void measure(const perf::cell_arguments& arguments)
 {
     const auto ctx = perf::make_context(arguments.text("mode", "default"));
-    progress p(*ctx, arguments.number("warm_up", 10'000), arguments.number("count", 10'000));
+    perf::progress p(*ctx, arguments);
     const std::uint64_t bytes = arguments.number("bytes", 64);
     const bool timeouts = arguments.number("timeouts", 0) != 0;
     std::deque<endpoint> endpoints;
@@ -131,7 +98,7 @@ void measure(const perf::cell_arguments& arguments)
     ctx->run();
 
     perf::cell_line line;
-    line.add("cpu_ns", p.cpu()).add("wall_ns", p.wall());
+    p.describe(line);
     perf::describe_context(line, *ctx);
     line.print();
 }

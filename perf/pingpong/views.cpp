@@ -4,13 +4,16 @@
 // from where they arrived.
 
 #include "harness/context.hpp"
+#include "pingpong/progress.hpp"
 
 #include <zsync/net/stream.hpp>
 
 #include <boost/asio/buffer.hpp>
 
 #include <deque>
-#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
 
 namespace
 {
@@ -18,44 +21,10 @@ namespace
 namespace asio = boost::asio;
 using boost::system::error_code;
 
-class progress
-{
-public:
-    progress(perf::context& ctx, std::uint64_t warm_up, std::uint64_t count)
-        : ctx_(ctx), remaining_(warm_up + count), count_(count)
-    {
-    }
-
-    void message_received()
-    {
-        if (--remaining_ == count_)
-        {
-            cpu_ = perf::cpu_ns();
-            wall_ = perf::wall_ns();
-        }
-        else if (remaining_ == 0)
-        {
-            cpu_ = perf::cpu_ns() - cpu_;
-            wall_ = perf::wall_ns() - wall_;
-            ctx_.stop();
-        }
-    }
-
-    double cpu() const { return cpu_ / static_cast<double>(count_); }
-    double wall() const { return wall_ / static_cast<double>(count_); }
-
-private:
-    perf::context& ctx_;
-    std::uint64_t remaining_;
-    std::uint64_t count_;
-    double cpu_ = 0;
-    double wall_ = 0;
-};
-
 class endpoint
 {
 public:
-    endpoint(zsync::stream socket, progress& p, std::size_t bytes)
+    endpoint(zsync::stream socket, perf::progress& p, std::size_t bytes)
         : socket_(std::move(socket)), source_(socket_.receive_many()), progress_(p), first_(bytes, 'x')
     {
     }
@@ -90,7 +59,7 @@ private:
 
     zsync::stream socket_;
     zsync::view_source source_;
-    progress& progress_;
+    perf::progress& progress_;
     std::string first_;
     zsync::buffer_view answer_;
 };
@@ -98,7 +67,7 @@ private:
 void measure(const perf::cell_arguments& arguments)
 {
     const auto ctx = perf::make_context(arguments.text("mode", "default"));
-    progress p(*ctx, arguments.number("warm_up", 10'000), arguments.number("count", 10'000));
+    perf::progress p(*ctx, arguments);
     std::deque<endpoint> endpoints;
     const std::uint64_t bytes = arguments.number("bytes", 64);
     for (std::uint64_t i = 0; i != arguments.number("pairs", 64); ++i)
@@ -110,10 +79,11 @@ void measure(const perf::cell_arguments& arguments)
     ctx->run();
 
     perf::cell_line line;
-    line.add("cpu_ns", p.cpu()).add("wall_ns", p.wall()).add("engine", "uring");
+    p.describe(line);
     const zsync::metrics counted = ctx->counters();
-    line.add("native_operations", static_cast<double>(counted.operations_completed + counted.multishot_results));
-    line.print();
+    line.add("engine", "uring")
+        .add("native_operations", static_cast<double>(counted.operations_completed + counted.multishot_results))
+        .print();
 }
 
 } // namespace
