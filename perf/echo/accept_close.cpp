@@ -47,18 +47,16 @@ void serve(const perf::cell_arguments& arguments)
     perf::acceptor acceptor(*ctx, perf::loopback());
     perf::say_hello(acceptor.local_endpoint().port());
     const std::uint64_t connections = arguments.number("warm_up", 2'000) + arguments.number("count", 10'000) + 1;
-    perf::cell_line line;
 #ifdef PERF_PEER
     accept(acceptor, connections);
-    ctx->run();
-    perf::describe_context(line, *ctx);
 #else
     auto source = acceptor.accept_many();
     accept(source, connections);
-    ctx->run();
-    line.add("engine", ctx->engine() == zsync::engine_kind::uring ? "uring" : "reactor")
-        .add("native_operations", static_cast<double>(ctx->counters().multishot_results));
 #endif
+    ctx->run();
+
+    perf::cell_line line;
+    perf::describe_context(line, *ctx);
     line.print();
 }
 

@@ -77,10 +77,8 @@ void serve(const perf::cell_arguments& arguments)
     ctx.run();
 
     perf::cell_line line;
-    const zsync::metrics counted = ctx.counters();
-    line.add("engine", ctx.engine() == zsync::engine_kind::uring ? "uring" : "reactor")
-        .add("native_operations", static_cast<double>(counted.operations_completed + counted.multishot_results))
-        .print();
+    perf::describe_context(line, ctx);
+    line.print();
 }
 
 } // namespace

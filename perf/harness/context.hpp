@@ -56,8 +56,9 @@ void describe_context(cell_line& line, [[maybe_unused]] const Context& ctx)
     const bool uring = ctx.engine() == zsync::engine_kind::uring;
     if (!uring)
         std::fprintf(stderr, "no ring: %s\n", ctx.why().c_str());
+    const zsync::metrics counted = ctx.counters();
     line.add("engine", uring ? "uring" : "reactor")
-        .add("native_operations", static_cast<double>(ctx.counters().operations_completed));
+        .add("native_operations", static_cast<double>(counted.operations_completed + counted.multishot_results));
 #endif
 }
 

@@ -80,10 +80,8 @@ void measure(const perf::cell_arguments& arguments)
 
     perf::cell_line line;
     p.describe(line);
-    const zsync::metrics counted = ctx->counters();
-    line.add("engine", "uring")
-        .add("native_operations", static_cast<double>(counted.operations_completed + counted.multishot_results))
-        .print();
+    perf::describe_context(line, *ctx);
+    line.print();
 }
 
 } // namespace
