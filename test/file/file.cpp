@@ -9,7 +9,6 @@
 
 #include <array>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +20,7 @@ namespace errc = boost::system::errc;
 using boost::system::error_code;
 using test::reply;
 using zsync::open_flags;
+using opened = test::reply_with<zsync::file>;
 
 namespace
 {
@@ -41,22 +41,6 @@ struct temporary_path
     {
         ::unlink(path.c_str());
         ::rmdir(directory.c_str());
-    }
-};
-
-/// What async_open told.
-struct opened
-{
-    reply told;
-    std::optional<zsync::file> file;
-
-    auto handler()
-    {
-        return [this](error_code ec, zsync::file made)
-        {
-            told.handler()(ec);
-            file.emplace(std::move(made));
-        };
     }
 };
 
@@ -82,23 +66,23 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(opens_creates_writes_and_reads, Context, test::con
     BOOST_TEST(got.told.calls == 0);
     BOOST_TEST(context.run());
     BOOST_TEST(got.told.succeeded(), got.told);
-    BOOST_TEST((::fcntl(got.file->native_handle(), F_GETFD) & FD_CLOEXEC) != 0);
+    BOOST_TEST((::fcntl(got.value->native_handle(), F_GETFD) & FD_CLOEXEC) != 0);
     reply wrote, synced, data_synced, read, at_end;
     std::array<char, 64> data;
-    got.file->async_write_some(asio::buffer("hello", 5), wrote.handler());
+    got.value->async_write_some(asio::buffer("hello", 5), wrote.handler());
     BOOST_TEST(context.run());
     BOOST_TEST(wrote.bytes == 5u);
-    got.file->async_sync_all(synced.handler());
-    got.file->async_sync_data(data_synced.handler());
+    got.value->async_sync_all(synced.handler());
+    got.value->async_sync_data(data_synced.handler());
     BOOST_TEST(context.run());
     BOOST_TEST(synced.succeeded(), synced);
     BOOST_TEST(data_synced.succeeded(), data_synced);
-    BOOST_TEST(got.file->size() == 5u);
-    BOOST_TEST(got.file->seek(1, zsync::seek_basis::begin) == 1u);
-    got.file->async_read_some(asio::buffer(data), read.handler());
+    BOOST_TEST(got.value->size() == 5u);
+    BOOST_TEST(got.value->seek(1, zsync::seek_basis::begin) == 1u);
+    got.value->async_read_some(asio::buffer(data), read.handler());
     BOOST_TEST(context.run());
     BOOST_TEST(std::string(data.data(), read.bytes) == "ello");
-    got.file->async_read_some(asio::buffer(data), at_end.handler());
+    got.value->async_read_some(asio::buffer(data), at_end.handler());
     BOOST_TEST(context.run());
     BOOST_TEST(at_end.failed_with(asio::error::eof), at_end);
 
@@ -117,7 +101,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_missing_file_is_an_error_in_every_form, Context,
     zsync::async_open(context.executor(), temporary.path, open_flags::read_only, got.handler());
     BOOST_TEST(context.run());
     BOOST_TEST(got.told.failed_with(errc::no_such_file_or_directory), got.told);
-    BOOST_TEST(!got.file->is_open());
+    BOOST_TEST(!got.value->is_open());
     BOOST_CHECK_EXCEPTION(zsync::file(context.executor(), temporary.path, open_flags::read_only),
                           boost::system::system_error,
                           [](const auto& e) { return e.code() == errc::no_such_file_or_directory; });
@@ -250,7 +234,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(cancelling_loses_no_result, Context, test::context
     BOOST_TEST(read.calls == 1);
     BOOST_TEST((read.failed_with(asio::error::operation_aborted) || read.bytes == 5));
     BOOST_TEST(open.told.calls == 1);
-    BOOST_TEST(open.file->is_open() == !open.told.error);
+    BOOST_TEST(open.value->is_open() == !open.told.error);
 }
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(a_destroyed_context_destroys_the_handlers, Context, test::contexts)

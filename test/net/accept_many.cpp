@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <zsync/net/acceptor.hpp>
 
+#include "net/connect_to.hpp"
 #include "support/descriptors.hpp"
 #include "support/no_descriptors_left.hpp"
 #include "support/process_state.hpp"
@@ -19,21 +20,15 @@
 
 namespace asio = boost::asio;
 using boost::system::error_code;
+using test::connect_to;
 using test::reply;
 using zsync::endpoint;
-using accepted = test::next_reply<zsync::stream>;
+using accepted = test::reply_with<zsync::stream>;
 
 namespace
 {
 
 const endpoint any_port("127.0.0.1", 0);
-
-test::descriptor connect_to(const endpoint& where)
-{
-    test::descriptor peer(::socket(where.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
-    BOOST_REQUIRE_EQUAL(::connect(peer.get(), where.data(), static_cast<socklen_t>(where.size())), 0);
-    return peer;
-}
 
 /// Says whether the other side has closed a connection. Waits for it.
 bool is_closed(const test::descriptor& peer)
@@ -205,16 +200,10 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_destroyed_source_closes_what_nobody_took, Contex
     BOOST_TEST(is_closed(*peer));
     // The acceptor goes on.
     const test::descriptor next = connect_to(listener.local_endpoint());
-    reply told;
-    std::optional<zsync::stream> stream;
-    listener.async_accept(
-        [&](error_code ec, zsync::stream made)
-        {
-            told.handler()(ec);
-            stream.emplace(std::move(made));
-        });
+    accepted one;
+    listener.async_accept(one.handler());
     BOOST_TEST(context.run());
-    BOOST_TEST(told.succeeded(), told);
+    BOOST_TEST(one.told.succeeded(), one.told);
 }
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(a_destroyed_context_closes_what_was_accepted, Context, test::ring_contexts)

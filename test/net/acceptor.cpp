@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <zsync/net/acceptor.hpp>
 
+#include "net/connect_to.hpp"
 #include "support/contexts.hpp"
 #include "support/descriptors.hpp"
 #include "support/no_descriptors_left.hpp"
@@ -20,36 +21,15 @@
 namespace asio = boost::asio;
 using asio::ip::tcp;
 using boost::system::error_code;
+using test::connect_to;
 using test::reply;
 using zsync::endpoint;
+using accepted = test::reply_with<zsync::stream>;
 
 namespace
 {
 
 const endpoint any_port("127.0.0.1", 0);
-
-test::descriptor connect_to(const endpoint& where, int flags = 0)
-{
-    test::descriptor peer(::socket(where.family(), SOCK_STREAM | SOCK_CLOEXEC | flags, 0));
-    BOOST_REQUIRE_EQUAL(::connect(peer.get(), where.data(), static_cast<socklen_t>(where.size())), 0);
-    return peer;
-}
-
-/// What async_accept told.
-struct accepted
-{
-    reply told;
-    std::optional<zsync::stream> stream;
-
-    auto handler()
-    {
-        return [this](error_code ec, zsync::stream peer)
-        {
-            told.handler()(ec);
-            stream.emplace(std::move(peer));
-        };
-    }
-};
 
 } // namespace
 
@@ -67,11 +47,11 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(accepts_a_connection_as_a_stream, Context, test::c
     const test::descriptor peer = connect_to(listener.local_endpoint());
     BOOST_TEST(context.run());
     BOOST_TEST(got.told.succeeded(), got.told);
-    BOOST_TEST((got.stream->get_executor() == context.executor()));
-    BOOST_TEST((::fcntl(got.stream->native_handle(), F_GETFD) & FD_CLOEXEC) != 0);
-    BOOST_TEST((::fcntl(got.stream->native_handle(), F_GETFL) & O_NONBLOCK) != 0);
+    BOOST_TEST((got.value->get_executor() == context.executor()));
+    BOOST_TEST((::fcntl(got.value->native_handle(), F_GETFD) & FD_CLOEXEC) != 0);
+    BOOST_TEST((::fcntl(got.value->native_handle(), F_GETFL) & O_NONBLOCK) != 0);
     reply wrote;
-    got.stream->async_write_some(asio::buffer("x", 1), wrote.handler());
+    got.value->async_write_some(asio::buffer("x", 1), wrote.handler());
     BOOST_TEST(context.run());
     char byte = 0;
     BOOST_TEST(::recv(peer.get(), &byte, 1, 0) == 1);
@@ -89,7 +69,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(accepts_local_connections, Context, test::contexts
     const test::descriptor peer = connect_to(endpoint::local(name));
     BOOST_TEST(context.run());
     BOOST_TEST(got.told.succeeded(), got.told);
-    BOOST_TEST((got.stream->core()->kind() == zsync::descriptor_kind::local_socket));
+    BOOST_TEST((got.value->core()->kind() == zsync::descriptor_kind::local_socket));
 }
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(the_stream_may_have_another_executor, Context, test::contexts)
@@ -102,8 +82,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(the_stream_may_have_another_executor, Context, tes
     const test::descriptor peer = connect_to(listener.local_endpoint());
     BOOST_TEST(context.run());
     BOOST_TEST(got.told.succeeded(), got.told);
-    BOOST_TEST((&got.stream->core()->context() == &other));
-    got.stream.reset();
+    BOOST_TEST((&got.value->core()->context() == &other));
+    got.value.reset();
 }
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(a_port_in_use_is_an_error, Context, test::contexts)
@@ -135,7 +115,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(without_descriptors_left_the_connection_waits, Con
     none.reset();
     BOOST_TEST(ended);
     BOOST_TEST(first.told.failed_with(asio::error::no_descriptors), first.told);
-    BOOST_TEST(!first.stream->is_open());
+    BOOST_TEST(!first.value->is_open());
     listener.async_accept(second.handler());
     BOOST_TEST(context.run());
     BOOST_TEST(second.told.succeeded(), second.told);
@@ -159,7 +139,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(each_type_of_cancellation_ends_an_accept, Context,
         signal.emit(type);
         BOOST_TEST(context.run());
         BOOST_TEST(got.told.failed_with(asio::error::operation_aborted), got.told);
-        BOOST_TEST(!got.stream->is_open());
+        BOOST_TEST(!got.value->is_open());
     }
 }
 

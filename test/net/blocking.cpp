@@ -11,7 +11,6 @@
 #include <boost/test/unit_test.hpp>
 
 #include <array>
-#include <optional>
 #include <string>
 
 #include <fcntl.h>
@@ -39,22 +38,17 @@ BOOST_AUTO_TEST_CASE(what_is_opened_here_blocks)
     blocking context;
     zsync::acceptor listener(context.ctx, zsync::endpoint("127.0.0.1", 0));
     zsync::stream client(context.ctx);
-    reply connected, accepted;
+    reply connected;
+    test::reply_with<zsync::stream> accepted;
     client.async_connect(listener.local_endpoint(), connected.handler());
-    std::optional<zsync::stream> server;
-    listener.async_accept(
-        [&](error_code ec, zsync::stream peer)
-        {
-            accepted.handler()(ec);
-            server.emplace(std::move(peer));
-        });
+    listener.async_accept(accepted.handler());
     BOOST_TEST(connected.calls == 0);
     BOOST_TEST(context.run());
     BOOST_TEST(connected.succeeded(), connected);
-    BOOST_TEST(accepted.succeeded(), accepted);
+    BOOST_TEST(accepted.told.succeeded(), accepted.told);
     BOOST_TEST(blocks(listener));
     BOOST_TEST(blocks(client));
-    BOOST_TEST(blocks(*server));
+    BOOST_TEST(blocks(*accepted.value));
     const zsync::pipe_ends ends = zsync::make_pipe(context.executor());
     BOOST_TEST(blocks(ends.read_end));
 }

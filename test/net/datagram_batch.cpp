@@ -148,7 +148,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_source_tells_sender_and_length, Context, test::r
     BOOST_REQUIRE(b.supports_receive_many());
     const auto buffers = zsync::make_buffers(context.ctx, {.count = 8, .bytes = 512});
     auto source = b.receive_many({.buffers = buffers});
-    test::next_reply<zsync::received_datagram> waiting;
+    test::reply_with<zsync::received_datagram> waiting;
     source.async_next(waiting.handler());
     test::let_arrive(context);
     BOOST_TEST(waiting.told.calls == 0);
@@ -159,7 +159,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_source_tells_sender_and_length, Context, test::r
         a.async_send_to(asio::buffer(text), b.local_endpoint(), sent.handler());
         BOOST_TEST(context.run());
         BOOST_TEST(sent.succeeded(), sent);
-        test::next_reply<zsync::received_datagram> next;
+        test::reply_with<zsync::received_datagram> next;
         auto& got = i == 0 ? waiting : next;
         if (i != 0)
             source.async_next(next.handler());
@@ -171,7 +171,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_source_tells_sender_and_length, Context, test::r
         BOOST_TEST(got.value->segment_bytes == 0u);
     }
     source.stop();
-    test::next_reply<zsync::received_datagram> end;
+    test::reply_with<zsync::received_datagram> end;
     source.async_next(end.handler());
     BOOST_TEST(context.run());
     BOOST_TEST(end.told.failed_with(asio::error::operation_aborted), end.told);
@@ -189,7 +189,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_source_tells_what_was_put_together, Context, tes
     const std::string text(1050, 'x');
     reply sent;
     a.async_send_segments(asio::buffer(text), 100, b.local_endpoint(), sent.handler());
-    test::next_reply<zsync::received_datagram> next;
+    test::reply_with<zsync::received_datagram> next;
     source.async_next(next.handler());
     BOOST_TEST(context.run());
     BOOST_REQUIRE(next.told.succeeded());
@@ -203,7 +203,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(elsewhere_there_is_no_source, Context, test::conte
     zsync::datagram a(context.executor(), any_port);
     BOOST_TEST(!a.supports_receive_many());
     auto source = a.receive_many();
-    test::next_reply<zsync::received_datagram> next;
+    test::reply_with<zsync::received_datagram> next;
     source.async_next(next.handler());
     BOOST_TEST(context.run());
     BOOST_TEST(next.told.failed_with(asio::error::operation_not_supported), next.told);

@@ -3,6 +3,7 @@
 
 #include <zsync/net/acceptor.hpp>
 
+#include "net/connect_to.hpp"
 #include "support/child_process.hpp"
 #include "support/descriptors.hpp"
 #include "support/no_descriptors_left.hpp"
@@ -19,7 +20,6 @@
 #include <chrono>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -31,9 +31,11 @@
 
 namespace asio = boost::asio;
 using boost::system::error_code;
+using test::connect_to;
 using test::reply;
 using zsync::direct_stream;
 using zsync::endpoint;
+using accepted = test::reply_with<direct_stream>;
 
 namespace
 {
@@ -114,28 +116,6 @@ const std::array all_kinds{
 const auto everywhere = boost::unit_test::data::make(all_kinds);
 const auto with_table = boost::unit_test::data::make(direct_kinds);
 
-struct accepted
-{
-    reply told;
-    std::optional<direct_stream> stream;
-
-    auto handler()
-    {
-        return [this](error_code ec, direct_stream made)
-        {
-            told.handler()(ec);
-            stream.emplace(std::move(made));
-        };
-    }
-};
-
-test::descriptor connect_to(const endpoint& where)
-{
-    test::descriptor peer(::socket(where.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
-    BOOST_REQUIRE_EQUAL(::connect(peer.get(), where.data(), static_cast<socklen_t>(where.size())), 0);
-    return peer;
-}
-
 // A listener, a direct stream and the descriptor at the other end of its connection, which blocks.
 struct connection
 {
@@ -156,7 +136,7 @@ struct connection
         peer = connect_to(listener.local_endpoint());
         BOOST_REQUIRE(context.until([&] { return one.told.calls != 0; }));
         BOOST_REQUIRE(one.told.succeeded());
-        stream = std::move(*one.stream);
+        stream = std::move(*one.value);
     }
 
     void send(std::string_view text) const
@@ -229,10 +209,10 @@ BOOST_DATA_TEST_CASE(an_accepted_connection_takes_no_descriptor_where_there_is_a
     const test::descriptor peer = connect_to(listener.local_endpoint());
     BOOST_TEST(context->run());
     BOOST_TEST(one.told.succeeded(), one.told);
-    BOOST_TEST((one.stream->get_executor() == context->executor()));
+    BOOST_TEST((one.value->get_executor() == context->executor()));
     const bool direct = sample.direct && has_ring();
     BOOST_TEST(listener.supports_direct() == direct);
-    BOOST_TEST(one.stream->is_direct() == direct);
+    BOOST_TEST(one.value->is_direct() == direct);
     BOOST_TEST(test::open_descriptors() == before + 1 + !direct);
     endpoint expected;
     *expected.size_address() = static_cast<socklen_t>(endpoint::capacity());
@@ -248,8 +228,8 @@ BOOST_DATA_TEST_CASE(a_closed_acceptor_accepts_nothing, everywhere)
     listener.async_accept_direct(one.handler());
     BOOST_TEST(context->run());
     BOOST_TEST(one.told.failed_with(asio::error::bad_descriptor), one.told);
-    BOOST_TEST(!one.stream->is_open());
-    BOOST_TEST(!one.stream->is_direct());
+    BOOST_TEST(!one.value->is_open());
+    BOOST_TEST(!one.value->is_direct());
 }
 
 BOOST_DATA_TEST_CASE(a_cancelled_accept_gives_its_place_back, everywhere)
@@ -273,7 +253,7 @@ BOOST_DATA_TEST_CASE(a_cancelled_accept_gives_its_place_back, everywhere)
     listener.async_accept_direct(one.handler());
     const test::descriptor peer = connect_to(listener.local_endpoint());
     BOOST_TEST(context->run());
-    BOOST_TEST(one.stream->is_direct() == listener.supports_direct());
+    BOOST_TEST(one.value->is_direct() == listener.supports_direct());
 }
 
 BOOST_DATA_TEST_CASE(with_a_full_table_connections_get_descriptors, with_table)
@@ -296,9 +276,9 @@ BOOST_DATA_TEST_CASE(with_a_full_table_connections_get_descriptors, with_table)
     for (accepted& each : all)
     {
         BOOST_REQUIRE(each.told.succeeded());
-        direct += each.stream->is_direct();
+        direct += each.value->is_direct();
         reply wrote;
-        each.stream->async_write_some(asio::buffer("x", 1), wrote.handler());
+        each.value->async_write_some(asio::buffer("x", 1), wrote.handler());
         BOOST_TEST(context->run());
         BOOST_TEST(wrote.succeeded(), wrote);
     }
@@ -309,12 +289,12 @@ BOOST_DATA_TEST_CASE(with_a_full_table_connections_get_descriptors, with_table)
     for (const auto& peer : peers)
         BOOST_TEST(::recv(peer.get(), &byte, 1, 0) == 1);
 
-    all[0].stream->close(); // of the first, which has a place
+    all[0].value->close(); // of the first, which has a place
     accepted next;
     listener.async_accept_direct(next.handler());
     peers.push_back(connect_to(listener.local_endpoint()));
     BOOST_TEST(context->run());
-    BOOST_TEST(next.stream->is_direct());
+    BOOST_TEST(next.value->is_direct());
 }
 
 // Transfers
@@ -455,7 +435,7 @@ BOOST_DATA_TEST_CASE(receives_many_where_a_stream_does, everywhere)
     const auto context = sample.make();
     connection c(*context);
     auto source = c.stream.receive_many();
-    test::next_reply<zsync::buffer_view> one, end;
+    test::reply_with<zsync::buffer_view> one, end;
     source.async_next(one.handler());
     if (!c.stream.supports_receive_many())
     {
@@ -631,34 +611,29 @@ BOOST_DATA_TEST_CASE(a_stream_of_the_same_connection_can_do_the_rest, everywhere
     connection c(*context);
     c.listener.set_option(asio::ip::tcp::no_delay(true));
     c.connect();
-    reply told;
-    std::optional<zsync::stream> stream;
-    c.stream.async_to_stream(
-        [&](error_code ec, zsync::stream made)
-        {
-            told.handler()(ec);
-            stream.emplace(std::move(made));
-        });
+    test::reply_with<zsync::stream> made;
+    c.stream.async_to_stream(made.handler());
     const bool supported = c.stream.supports_to_stream();
     BOOST_TEST(context->run());
     if (!supported)
     {
-        BOOST_TEST(told.failed_with(asio::error::operation_not_supported), told);
+        BOOST_TEST(made.told.failed_with(asio::error::operation_not_supported), made.told);
         BOOST_TEST_MESSAGE("no IORING_OP_FIXED_FD_INSTALL here");
         return;
     }
-    BOOST_REQUIRE(told.succeeded());
+    BOOST_REQUIRE(made.told.succeeded());
+    zsync::stream& stream = *made.value;
     c.stream.close();
     asio::ip::tcp::no_delay inherited;
-    stream->get_option(inherited);
+    stream.get_option(inherited);
     BOOST_TEST(inherited.value());
-    BOOST_TEST((stream->local_endpoint() == c.listener.local_endpoint()));
-    BOOST_TEST((::fcntl(stream->native_handle(), F_GETFD) & FD_CLOEXEC) != 0);
+    BOOST_TEST((stream.local_endpoint() == c.listener.local_endpoint()));
+    BOOST_TEST((::fcntl(stream.native_handle(), F_GETFD) & FD_CLOEXEC) != 0);
     reply wrote;
-    stream->async_write_some(asio::buffer("hello", 5), wrote.handler());
+    stream.async_write_some(asio::buffer("hello", 5), wrote.handler());
     BOOST_TEST(context->run());
     BOOST_TEST(c.receive() == "hello");
-    auto asio_socket = stream->to_asio_socket<asio::ip::tcp>();
+    auto asio_socket = stream.to_asio_socket<asio::ip::tcp>();
     BOOST_TEST(asio_socket.is_open());
 }
 

@@ -29,7 +29,7 @@ namespace asio = boost::asio;
 using boost::system::error_code;
 using test::reply;
 using zsync::buffer_view;
-using replies = test::next_reply<buffer_view>;
+using replies = test::reply_with<buffer_view>;
 
 namespace
 {

@@ -13,9 +13,11 @@
 
 #include <chrono>
 #include <cstddef>
+#include <optional>
 #include <ostream>
 #include <thread>
 #include <tuple>
+#include <utility>
 
 namespace test
 {
@@ -122,6 +124,23 @@ struct reply
     friend std::ostream& operator<<(std::ostream& out, const reply& told)
     {
         return out << told.calls << " calls, " << told.error.message() << ", " << told.bytes << " bytes";
+    }
+};
+
+/// The same of an operation that yields something.
+template <class T>
+struct reply_with
+{
+    reply told;
+    std::optional<T> value;
+
+    auto handler()
+    {
+        return [this](boost::system::error_code ec, T item)
+        {
+            told.handler()(ec);
+            value.emplace(std::move(item));
+        };
     }
 };
 

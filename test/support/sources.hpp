@@ -5,12 +5,8 @@
 #include "support/needs_ring.hpp"
 
 #include <boost/asio/executor_work_guard.hpp>
-#include <boost/system/error_code.hpp>
 
-#include <optional>
 #include <tuple>
-#include <utility>
-#include <vector>
 
 namespace test
 {
@@ -26,22 +22,5 @@ void let_arrive(Context& context)
     const auto work = boost::asio::make_work_guard(context.executor());
     context.settle();
 }
-
-/// What one async_next() told. Must outlive the handler.
-template <class T>
-struct next_reply
-{
-    reply told;
-    std::optional<T> value;
-
-    auto handler()
-    {
-        return [this](boost::system::error_code ec, T item)
-        {
-            told.handler()(ec);
-            value.emplace(std::move(item));
-        };
-    }
-};
 
 } // namespace test
