@@ -250,18 +250,25 @@ BOOST_AUTO_TEST_CASE(a_thread_that_waits_for_a_context_that_nobody_runs_is_repor
 
     // Not where somebody does, however long the fiber takes.
     const int before = all.count();
-    zsync::event happened;
+    zsync::event begun, may_end;
     ctx.restart();
     const auto work = asio::make_work_guard(ctx);
     std::thread runs([&] { ctx.run(); });
     zsync::fiber slow(ctx,
                       [&]
                       {
-                          happened.set();
-                          zsync::this_fiber::sleep_for(20ms);
+                          begun.set();
+                          may_end.wait();
                       });
-    happened.wait();
+    begun.wait();
+    std::thread ends(
+        [&]
+        {
+            wait_as_long_as_a_report_takes();
+            may_end.set();
+        });
     slow.join();
+    ends.join();
     ctx.stop();
     runs.join();
     BOOST_TEST(all.count() == before);
