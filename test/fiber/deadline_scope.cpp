@@ -7,6 +7,7 @@
 #include <zsync/fiber.hpp>
 #include <zsync/sync.hpp>
 
+#include "fiber/running.hpp"
 #include "support/on_fiber.hpp"
 
 #include <boost/asio.hpp>
@@ -138,9 +139,7 @@ BOOST_AUTO_TEST_CASE(of_nested_scopes_the_earlier_deadline_counts)
 
 BOOST_AUTO_TEST_CASE(fibers_made_within_inherit_it_and_others_do_not)
 {
-    fiber_context other;
-    const auto work = asio::prefer(other.get_executor(), asio::execution::outstanding_work.tracked);
-    std::thread thread([&] { other.run(); });
+    test::running<fiber_context> other;
     run_on_fiber(
         [&](fiber_context& ctx)
         {
@@ -155,13 +154,13 @@ BOOST_AUTO_TEST_CASE(fibers_made_within_inherit_it_and_others_do_not)
                 fiber one(ctx, sleep(of_fiber));
                 zsync::spawn(ctx, sleep(of_spawned), use_await);
                 zsync::spawn(asio::make_strand(ctx.get_executor()), sleep(of_strand), use_await);
-                fiber remote(other,
+                fiber remote(other.context,
                              [&]
                              {
                                  ++begun;
                                  this_fiber::sleep_for(never, elsewhere);
                              });
-                zsync::spawn(other, sleep(spawned_elsewhere), [&](std::exception_ptr) { ended.count_down(); });
+                zsync::spawn(other.context, sleep(spawned_elsewhere), [&](std::exception_ptr) { ended.count_down(); });
                 while (begun == 0)
                     this_fiber::yield();
                 fiber family(ctx,
@@ -182,8 +181,6 @@ BOOST_AUTO_TEST_CASE(fibers_made_within_inherit_it_and_others_do_not)
             outer.reset();
             BOOST_TEST((outside == operation_aborted));
         });
-    asio::post(other, [&] { other.stop(); });
-    thread.join();
 }
 
 BOOST_AUTO_TEST_CASE(a_child_from_outside_is_asked_to_end_and_waited_for)
@@ -300,13 +297,9 @@ BOOST_AUTO_TEST_CASE(threads_have_it_too)
     BOOST_TEST((error_of([&] { event.wait(); }) == timed_out));
     BOOST_TEST((error_of([] { this_fiber::sleep_for(never); }) == timed_out));
 
-    asio::io_context ctx;
-    const auto work = asio::make_work_guard(ctx);
-    std::thread thread([&] { ctx.run(); });
-    asio::steady_timer timer(ctx, never);
+    test::running<asio::io_context> other;
+    asio::steady_timer timer(other.context, never);
     BOOST_TEST((error_of([&] { timer.async_wait(use_await); }) == timed_out));
-    ctx.stop();
-    thread.join();
 
     fiber_context fibers;
     fiber one(fibers, [] { this_fiber::sleep_for(never); }); // inherits it

@@ -5,6 +5,8 @@
 #include <zsync/fiber/spawn.hpp>
 #include <zsync/fiber/this_fiber.hpp>
 
+#include "fiber/run_all.hpp"
+
 #include <boost/asio.hpp>
 #include <boost/test/unit_test.hpp>
 
@@ -19,6 +21,7 @@
 namespace asio = boost::asio;
 namespace this_fiber = zsync::this_fiber;
 using namespace std::chrono_literals;
+using test::run_all;
 using zsync::fiber;
 using zsync::fiber_context;
 
@@ -41,13 +44,6 @@ int current_number()
     {
         return error.number;
     }
-}
-
-void run(fiber_context& ctx)
-{
-    ctx.restart();
-    ctx.run_for(60s);
-    BOOST_TEST(ctx.stopped());
 }
 
 } // namespace
@@ -96,7 +92,7 @@ BOOST_AUTO_TEST_CASE(each_fiber_rethrows_what_it_has_caught)
                 right += !std::current_exception();
             },
             asio::detached);
-    run(ctx);
+    BOOST_TEST(run_all(ctx));
     BOOST_TEST(right == 20 * 21);
 }
 
@@ -136,7 +132,7 @@ BOOST_AUTO_TEST_CASE(nested_exceptions_stay_together)
                 }
             },
             asio::detached);
-    run(ctx);
+    BOOST_TEST(run_all(ctx));
     BOOST_TEST(right == 10);
 }
 
@@ -181,7 +177,7 @@ BOOST_AUTO_TEST_CASE(a_destructor_that_waits_is_not_seen_to_unwind_by_others)
             },
             asio::detached);
     }
-    run(ctx);
+    BOOST_TEST(run_all(ctx));
     BOOST_TEST(right == 50);
 }
 

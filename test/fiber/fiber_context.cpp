@@ -4,8 +4,11 @@
 #include <zsync/core/use_await.hpp>
 #include <zsync/fiber/spawn.hpp>
 
+#include "fiber/both_engines.hpp"
+#include "fiber/run_all.hpp"
 #include "support/child_process.hpp"
 #include "support/forbid_ring.hpp"
+#include "support/on_fiber.hpp"
 #include "support/process_state.hpp"
 
 #include <boost/asio.hpp>
@@ -19,7 +22,6 @@
 #include <chrono>
 #include <csignal>
 #include <future>
-#include <memory>
 #include <string>
 #include <thread>
 
@@ -28,52 +30,12 @@
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 using boost::system::error_code;
+using test::both_engines;
+using test::error_of;
+using test::run_all;
 using zsync::engine_kind;
 using zsync::fiber_context;
 using zsync::use_await;
-
-namespace
-{
-
-constexpr auto patience = 20s;
-
-const auto both_engines = boost::unit_test::data::make({"io_uring", "epoll"});
-
-std::unique_ptr<fiber_context> make(const std::string& engine)
-{
-    const auto kind = engine == "epoll" ? engine_kind::reactor : engine_kind::uring;
-    try
-    {
-        return std::make_unique<fiber_context>(zsync::fiber_options{.engine = kind});
-    }
-    catch (const boost::system::system_error& e)
-    {
-        BOOST_TEST_MESSAGE("skipped: no " << engine << " here: " << e.what());
-        return nullptr;
-    }
-}
-
-bool run_all(fiber_context& ctx)
-{
-    ctx.restart();
-    ctx.run_for(patience);
-    return ctx.stopped();
-}
-
-error_code error_of(const auto& function)
-{
-    try
-    {
-        function();
-    }
-    catch (const boost::system::system_error& e)
-    {
-        return e.code();
-    }
-    return {};
-}
-
-} // namespace
 
 BOOST_AUTO_TEST_SUITE(fiber_context_runs)
 
@@ -160,7 +122,7 @@ BOOST_AUTO_TEST_CASE(run_one_runs_one_and_poll_runs_all_that_is_ready)
 
 BOOST_DATA_TEST_CASE(a_post_from_another_thread_wakes_the_loop, both_engines, engine)
 {
-    const auto ctx = make(engine);
+    const auto ctx = test::make_on(engine);
     if (!ctx)
         return;
     auto work = asio::make_work_guard(*ctx);
@@ -275,7 +237,7 @@ BOOST_AUTO_TEST_CASE(without_a_ring_it_runs_on_epoll)
 
 BOOST_DATA_TEST_CASE(stock_objects_work_and_start_no_thread, both_engines, engine)
 {
-    const auto made = make(engine);
+    const auto made = test::make_on(engine);
     if (!made)
         return;
     fiber_context& ctx = *made;

@@ -5,6 +5,7 @@
 #include <zsync/core/use_await.hpp>
 #include <zsync/fiber/spawn.hpp>
 
+#include "fiber/running.hpp"
 #include "support/on_fiber.hpp"
 
 #include <boost/asio.hpp>
@@ -27,30 +28,6 @@ using test::expect_error;
 using test::run_on_fiber;
 using zsync::fiber;
 using zsync::fiber_context;
-
-namespace
-{
-
-// A context that another thread runs.
-class running_context
-{
-public:
-    ~running_context()
-    {
-        work_.reset();
-        thread_.join();
-    }
-
-    fiber_context context;
-
-private:
-    using executor =
-        decltype(asio::prefer(std::declval<zsync::loop_executor>(), asio::execution::outstanding_work.tracked));
-    std::optional<executor> work_{asio::prefer(context.get_executor(), asio::execution::outstanding_work.tracked)};
-    std::thread thread_{[this] { context.run(); }};
-};
-
-} // namespace
 
 BOOST_AUTO_TEST_SUITE(fiber_handle)
 
@@ -327,7 +304,7 @@ BOOST_AUTO_TEST_CASE(a_handle_without_a_fiber_refuses_to_join)
 
 BOOST_AUTO_TEST_CASE(other_threads_make_cancel_and_join)
 {
-    running_context where;
+    test::running<fiber_context> where;
     std::thread::id ran_on;
     fiber one(where.context, [&] { ran_on = std::this_thread::get_id(); });
     one.join();

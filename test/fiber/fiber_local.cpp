@@ -6,6 +6,7 @@
 #include <zsync/fiber/spawn.hpp>
 
 #include "docs/examples/allocations.hpp"
+#include "fiber/run_all.hpp"
 
 #include <boost/asio.hpp>
 #include <boost/test/unit_test.hpp>
@@ -22,6 +23,7 @@
 namespace asio = boost::asio;
 namespace this_fiber = zsync::this_fiber;
 using namespace std::chrono_literals;
+using test::run_all;
 using zsync::fiber;
 using zsync::fiber_context;
 using zsync::fiber_local;
@@ -58,13 +60,6 @@ struct noted
     }
 };
 
-void run(fiber_context& ctx)
-{
-    ctx.restart();
-    ctx.run_for(60s);
-    BOOST_TEST(ctx.stopped());
-}
-
 } // namespace
 
 BOOST_AUTO_TEST_SUITE(fiber_local_values)
@@ -87,7 +82,7 @@ BOOST_AUTO_TEST_CASE(each_fiber_has_its_own)
                                 this_fiber::yield();
                                 right += fresh && *number == 5 + index && &number.get() == place;
                             });
-    run(ctx);
+    BOOST_TEST(run_all(ctx));
     BOOST_TEST(right == 10);
     BOOST_TEST(*number == 100);
     std::thread([&] { BOOST_TEST(!number.find()); }).join();
@@ -117,7 +112,7 @@ BOOST_AUTO_TEST_CASE(they_end_on_the_fiber_the_last_first_before_anyone_is_told)
     };
 
     zsync::spawn(ctx, function, told);
-    run(ctx);
+    BOOST_TEST(run_all(ctx));
     check();
 
     zsync::spawn(
@@ -128,7 +123,7 @@ BOOST_AUTO_TEST_CASE(they_end_on_the_fiber_the_last_first_before_anyone_is_told)
             told();
         },
         asio::detached);
-    run(ctx);
+    BOOST_TEST(run_all(ctx));
     check();
 
     std::optional work{asio::prefer(ctx.get_executor(), asio::execution::outstanding_work.tracked)};
@@ -161,7 +156,7 @@ BOOST_AUTO_TEST_CASE(a_request_does_not_interrupt_their_destructors)
             one.join();
         },
         asio::detached);
-    run(ctx);
+    BOOST_TEST(run_all(ctx));
     const std::vector<std::string> expected{"slow"};
     BOOST_TEST(notes == expected, boost::test_tools::per_element());
 }
@@ -194,7 +189,7 @@ BOOST_AUTO_TEST_CASE(a_destructor_may_use_the_others_and_make_them)
             one->notes = two->notes = &notes;
         },
         asio::detached);
-    run(ctx);
+    BOOST_TEST(run_all(ctx));
     const std::vector<std::string> expected{"+", "alive+"};
     BOOST_TEST(notes == expected, boost::test_tools::per_element());
 }
@@ -216,7 +211,7 @@ BOOST_AUTO_TEST_CASE(functions_that_share_a_fiber_share_no_values)
                        else
                            value->lasts = 1ms;
                    });
-    run(ctx);
+    BOOST_TEST(run_all(ctx));
     std::sort(notes.begin(), notes.end());
     const std::vector<std::string> expected{"one", "three", "two"};
     BOOST_TEST(notes == expected, boost::test_tools::per_element());
@@ -310,7 +305,7 @@ BOOST_AUTO_TEST_CASE(an_object_may_go_before_its_values)
             BOOST_TEST(notes.empty());
         },
         asio::detached);
-    run(ctx);
+    BOOST_TEST(run_all(ctx));
     BOOST_TEST(notes.size() == 1u);
 }
 
@@ -362,7 +357,7 @@ BOOST_AUTO_TEST_CASE(they_go_with_the_fiber_to_another_thread)
         asio::detached);
     ctx.run();
     BOOST_TEST(!same);
-    std::thread([&] { run(ctx); }).join();
+    std::thread([&] { BOOST_TEST(run_all(ctx)); }).join();
     BOOST_TEST(same);
 }
 
@@ -385,7 +380,7 @@ BOOST_AUTO_TEST_CASE(who_uses_none_allocates_nothing)
             BOOST_TEST(one_more);
         },
         asio::detached);
-    run(ctx);
+    BOOST_TEST(run_all(ctx));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

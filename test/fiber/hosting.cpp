@@ -6,6 +6,10 @@
 #include <zsync/fiber/spawn.hpp>
 #include <zsync/fiber/this_fiber.hpp>
 
+#include "fiber/both_engines.hpp"
+#include "fiber/run_all.hpp"
+#include "fiber/running.hpp"
+
 #include <boost/asio.hpp>
 #include <boost/test/data/monomorphic.hpp>
 #include <boost/test/data/test_case.hpp>
@@ -28,6 +32,10 @@
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 using boost::system::error_code;
+using test::both_engines;
+using test::patience;
+using test::run_all;
+using test::wait_for_ever;
 using zsync::engine_kind;
 using zsync::fiber_context;
 using zsync::use_await;
@@ -35,29 +43,12 @@ using zsync::use_await;
 namespace
 {
 
-/// For what must happen: reached only where a test fails.
-constexpr auto patience = 20s;
-
 const error_code deadlock = make_error_code(boost::system::errc::resource_deadlock_would_occur);
-
-bool run_all(fiber_context& ctx)
-{
-    ctx.restart();
-    ctx.run_for(patience);
-    return ctx.stopped();
-}
 
 /// Waits until something else has run.
 void pass(fiber_context& ctx)
 {
     asio::post(ctx, use_await);
-}
-
-/// Waits for what does not come, until it is cancelled.
-void wait_for_ever(fiber_context& ctx)
-{
-    asio::steady_timer never(ctx, asio::steady_timer::time_point::max());
-    never.async_wait(use_await);
 }
 
 struct count_at_exit
@@ -497,29 +488,13 @@ BOOST_AUTO_TEST_SUITE_END()
 namespace
 {
 
-const auto both_engines = boost::unit_test::data::make({"io_uring", "epoll"});
-
-std::unique_ptr<fiber_context> make(const std::string& engine)
-{
-    const auto kind = engine == "epoll" ? engine_kind::reactor : engine_kind::uring;
-    try
-    {
-        return std::make_unique<fiber_context>(zsync::fiber_options{.engine = kind});
-    }
-    catch (const boost::system::system_error& e)
-    {
-        BOOST_TEST_MESSAGE("skipped: no " << engine << " here: " << e.what());
-        return nullptr;
-    }
-}
-
 } // namespace
 
 BOOST_AUTO_TEST_SUITE(fiber_adoption)
 
 BOOST_DATA_TEST_CASE(another_thread_goes_on_with_what_waits, both_engines, engine)
 {
-    const auto ctx = make(engine);
+    const auto ctx = test::make_on(engine);
     if (!ctx)
         return;
     int ends[2];
@@ -600,7 +575,7 @@ BOOST_DATA_TEST_CASE(another_thread_goes_on_with_what_waits, both_engines, engin
 
 BOOST_DATA_TEST_CASE(destruction_on_another_thread_unwinds_every_fiber, both_engines, engine)
 {
-    auto ctx = make(engine);
+    auto ctx = test::make_on(engine);
     if (!ctx)
         return;
     std::optional strand(asio::make_strand(ctx->get_executor()));
@@ -841,13 +816,11 @@ BOOST_AUTO_TEST_CASE(a_signal_that_is_gone_is_not_touched_by_destruction)
 
 BOOST_AUTO_TEST_CASE(destruction_waits_for_operations_of_other_contexts)
 {
-    asio::io_context other;
-    auto work = asio::make_work_guard(other);
-    std::thread runner([&] { other.run(); });
+    test::running<asio::io_context> other;
     int unwound = 0;
     {
         fiber_context ctx;
-        asio::steady_timer theirs(other, asio::steady_timer::time_point::max());
+        asio::steady_timer theirs(other.context, asio::steady_timer::time_point::max());
         zsync::spawn(
             ctx,
             [&]
@@ -861,8 +834,6 @@ BOOST_AUTO_TEST_CASE(destruction_waits_for_operations_of_other_contexts)
         std::optional<fiber_context> unused(std::in_place); // two side by side
     }
     BOOST_TEST(unwound == 1);
-    work.reset();
-    runner.join();
 }
 
 BOOST_AUTO_TEST_SUITE_END()

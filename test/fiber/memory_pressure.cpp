@@ -5,6 +5,7 @@
 #include <zsync/fiber/this_fiber.hpp>
 #include <zsync/platform/ring_probe.hpp>
 
+#include "fiber/run_all.hpp"
 #include "support/pressure_fifo.hpp"
 #include "support/process_state.hpp"
 
@@ -19,6 +20,7 @@
 namespace asio = boost::asio;
 namespace this_fiber = zsync::this_fiber;
 using namespace std::chrono_literals;
+using test::run_all;
 using zsync::engine_kind;
 using zsync::fiber_context;
 
@@ -26,13 +28,6 @@ namespace
 {
 
 constexpr int enough_to_watch = 300;
-
-void run(fiber_context& ctx)
-{
-    ctx.restart();
-    ctx.run_for(60s);
-    BOOST_TEST(ctx.stopped());
-}
 
 // Fibers and functions that wait at the same time, so that each needs a stack.
 void use_stacks(fiber_context& ctx, int fibers = enough_to_watch, int functions = 10)
@@ -42,7 +37,7 @@ void use_stacks(fiber_context& ctx, int fibers = enough_to_watch, int functions 
             ctx, [] { this_fiber::sleep_for(1ms); }, asio::detached);
     for (int index = 0; index < functions; ++index)
         asio::post(ctx, [] { this_fiber::sleep_for(1ms); });
-    run(ctx);
+    BOOST_TEST(run_all(ctx));
 }
 
 // Runs the context, with a fiber that waits, until it has given memory back so many times.
@@ -58,7 +53,7 @@ bool releases(fiber_context& ctx, std::uint64_t times)
                 this_fiber::sleep_for(1ms);
         },
         asio::detached);
-    run(ctx);
+    BOOST_TEST(run_all(ctx));
     return done;
 }
 
@@ -131,7 +126,7 @@ BOOST_AUTO_TEST_CASE(stacks_in_use_stay_as_they_are)
             over = true;
         },
         asio::detached);
-    run(ctx);
+    BOOST_TEST(run_all(ctx));
     BOOST_TEST(ctx.counters().memory_releases == 1u);
     BOOST_TEST(unchanged == enough_to_watch);
 }
@@ -205,7 +200,7 @@ BOOST_AUTO_TEST_CASE(metrics_count_fibers_and_their_stacks)
             over = true;
         },
         asio::detached);
-    run(ctx);
+    BOOST_TEST(run_all(ctx));
     const zsync::metrics after = ctx.counters();
     BOOST_TEST(after.fibers_started == 6u);
     BOOST_TEST(after.fibers_alive == 0u);

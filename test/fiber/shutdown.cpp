@@ -12,6 +12,8 @@
 #include <zsync/platform/ring_probe.hpp>
 #include <zsync/sync.hpp>
 
+#include "fiber/both_engines.hpp"
+#include "fiber/running.hpp"
 #include "support/child_process.hpp"
 #include "support/process_state.hpp"
 
@@ -47,8 +49,6 @@ using zsync::use_await;
 namespace
 {
 
-const auto both_engines = boost::unit_test::data::make({"io_uring", "epoll"});
-
 /// What a frame holds: counted, and in free memory, for LeakSanitizer.
 class counted
 {
@@ -61,23 +61,9 @@ private:
     std::unique_ptr<char> held_;
 };
 
-/// An io_context that another thread runs.
-class foreign_context
+struct foreign_context : test::running<asio::io_context>
 {
-public:
-    foreign_context() { asio::steady_timer(context).expires_at({}); } // opens what it needs
-
-    ~foreign_context()
-    {
-        work_.reset();
-        thread_.join();
-    }
-
-    asio::io_context context{1};
-
-private:
-    asio::executor_work_guard<asio::io_context::executor_type> work_ = asio::make_work_guard(context);
-    std::thread thread_{[this] { context.run(); }};
+    foreign_context() : running(1) { asio::steady_timer(context).expires_at({}); } // opens what it needs
 };
 
 /// Keeps the helper threads of a context busy, until it is told; so calls that need one wait. Outlives the context.
@@ -334,7 +320,7 @@ void unwind_every_wait(engine_kind engine)
 
 BOOST_AUTO_TEST_SUITE(fiber_shutdown)
 
-BOOST_DATA_TEST_CASE(every_frame_unwinds_whatever_it_waits_in, both_engines, engine)
+BOOST_DATA_TEST_CASE(every_frame_unwinds_whatever_it_waits_in, test::both_engines, engine)
 {
     unwind_every_wait(engine == std::string_view("epoll") ? engine_kind::reactor : engine_kind::uring);
 }

@@ -6,6 +6,7 @@
 #include <zsync/fiber/this_fiber.hpp>
 
 #include "docs/examples/allocations.hpp"
+#include "fiber/run_all.hpp"
 #include "support/child_process.hpp"
 
 #include <boost/asio.hpp>
@@ -13,7 +14,6 @@
 
 #include <array>
 #include <atomic>
-#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <fstream>
@@ -28,28 +28,15 @@
 #include <unistd.h>
 
 namespace asio = boost::asio;
-using namespace std::chrono_literals;
 using boost::system::error_code;
+using test::patience;
+using test::run_all;
+using test::wait_for_ever;
 using zsync::fiber_context;
 using zsync::use_await;
 
 namespace
 {
-
-constexpr auto patience = 60s;
-
-bool run_all(fiber_context& ctx)
-{
-    ctx.restart();
-    ctx.run_for(patience);
-    return ctx.stopped();
-}
-
-void wait_for_ever(fiber_context& ctx)
-{
-    asio::steady_timer never(ctx, asio::steady_timer::time_point::max());
-    never.async_wait(use_await);
-}
 
 /// What a handler was told.
 struct answer

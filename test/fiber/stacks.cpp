@@ -6,6 +6,8 @@
 #include <zsync/fiber/this_fiber.hpp>
 #include <zsync/sync/event.hpp>
 
+#include "fiber/run_all.hpp"
+
 #include <boost/asio.hpp>
 #include <boost/test/unit_test.hpp>
 
@@ -18,6 +20,7 @@
 namespace asio = boost::asio;
 namespace this_fiber = zsync::this_fiber;
 using namespace std::chrono_literals;
+using test::run_all;
 using zsync::fiber;
 using zsync::fiber_context;
 
@@ -27,13 +30,6 @@ namespace
 [[gnu::noinline]] void use_stack(std::size_t bytes)
 {
     static_cast<char* volatile*>(alloca(bytes))[0] = nullptr;
-}
-
-void run(fiber_context& ctx)
-{
-    ctx.restart();
-    ctx.run_for(60s);
-    BOOST_TEST(ctx.stopped());
 }
 
 } // namespace
@@ -58,9 +54,9 @@ BOOST_AUTO_TEST_CASE(a_fiber_knows_what_it_has_left_and_has_used)
             BOOST_TEST(this_fiber::stack_high_water() < 256 * 1024u);
         },
         asio::detached);
-    run(ctx);
+    BOOST_TEST(run_all(ctx));
     asio::post(ctx, [] { BOOST_TEST(this_fiber::stack_left() > 512 * 1024u); });
-    run(ctx);
+    BOOST_TEST(run_all(ctx));
 }
 
 BOOST_AUTO_TEST_CASE(a_context_tells_of_all_its_stacks)
@@ -77,7 +73,7 @@ BOOST_AUTO_TEST_CASE(a_context_tells_of_all_its_stacks)
                 this_fiber::yield();
             },
             asio::detached);
-    run(ctx);
+    BOOST_TEST(run_all(ctx));
     const zsync::stack_usage usage = ctx.stacks();
     BOOST_TEST(usage.fibers.taken == 10u);
     BOOST_TEST(usage.fibers.alive == 0u);
@@ -100,7 +96,7 @@ BOOST_AUTO_TEST_CASE(memory_is_released_when_asked_for)
         asio::post(ctx, [&] { all_wait.wait(); });
     }
     asio::post(ctx, [&] { all_wait.set(); });
-    run(ctx);
+    BOOST_TEST(run_all(ctx));
     BOOST_TEST(ctx.stacks().fibers.warm == count);
     BOOST_TEST(ctx.stacks().functions.alive == count + 1);
 
@@ -131,7 +127,7 @@ BOOST_AUTO_TEST_CASE(memory_is_released_when_asked_for)
             }
         },
         asio::detached);
-    run(ctx);
+    BOOST_TEST(run_all(ctx));
     BOOST_TEST(done == 2 * static_cast<int>(count));
     usage = ctx.stacks();
     BOOST_TEST(usage.fibers.alive == 0u);
@@ -144,7 +140,7 @@ BOOST_AUTO_TEST_CASE(how_many_stay_warm_is_an_option)
     for (int index = 0; index < 100; ++index)
         zsync::spawn(
             ctx, [] { this_fiber::yield(); }, asio::detached);
-    run(ctx);
+    BOOST_TEST(run_all(ctx));
     BOOST_TEST(ctx.stacks().fibers.warm < 3u + 16u); // they are given back in batches
 }
 
