@@ -2,43 +2,16 @@
 // Handlers with an immediate executor: called within the initiating function if the operation completes there.
 #include <zsync/io/operation.hpp>
 
-#include <zsync/core/inline_executor.hpp>
-
 #include "models.hpp"
 
 #if __has_include(<boost/asio/bind_immediate_executor.hpp>) // Boost 1.82
-#    include <boost/asio/bind_immediate_executor.hpp>
+#    include "support/at_once.hpp"
 
 #    include <array>
 #    include <span>
 #    include <string>
 
-namespace test
-{
-
-/// What an operation told its handler.
-struct immediate_reply
-{
-    int calls = 0;
-    error_code error;
-    std::size_t bytes = 0;
-
-    auto handler()
-    {
-        return [this](error_code ec, std::size_t count)
-        {
-            ++calls;
-            error = ec;
-            bytes = count;
-        };
-    }
-    auto at_once() { return boost::asio::bind_immediate_executor(zsync::inline_executor(), handler()); }
-};
-
-} // namespace test
-
 using namespace test;
-using reply = immediate_reply;
 
 BOOST_AUTO_TEST_SUITE(io_immediate)
 
@@ -49,20 +22,19 @@ BOOST_DATA_TEST_CASE(what_need_not_wait_completes_inside_its_initiating_function
            {
                auto [near, far] = stream_pair(at.io);
                reply written;
-               at.io.write(near, "hello")(written.at_once());
-               BOOST_TEST(written.calls == 1);
+               at.io.write(near, "hello")(at_once(written));
+               BOOST_TEST(written.succeeded(), written);
                BOOST_TEST(written.bytes == 5u);
                std::array<char, 8> data{};
                reply read;
-               at.io.read_exactly(far, std::span(data).first(5))(read.at_once());
-               BOOST_TEST(read.calls == 1);
+               at.io.read_exactly(far, std::span(data).first(5))(at_once(read));
+               BOOST_TEST(read.succeeded(), read);
                BOOST_TEST(read.bytes == 5u);
 
                near.close();
                reply refused;
-               at.io.write(near, "hello")(refused.at_once());
-               BOOST_TEST(refused.calls == 1);
-               BOOST_TEST((refused.error == boost::asio::error::bad_descriptor));
+               at.io.write(near, "hello")(at_once(refused));
+               BOOST_TEST(refused.failed_with(boost::asio::error::bad_descriptor), refused);
            });
 }
 
@@ -75,7 +47,7 @@ BOOST_DATA_TEST_CASE(what_has_to_wait_is_queued_as_ever, each_green)
                std::array<char, 8> data{};
                at.io.write(far, "hel").await();
                reply read;
-               at.io.read_exactly(near, std::span(data).first(5))(read.at_once());
+               at.io.read_exactly(near, std::span(data).first(5))(at_once(read));
                BOOST_TEST(read.calls == 0); // though three bytes have been read by now
                at.io.write(far, "lo").await();
                BOOST_TEST(at.until([&] { return read.calls == 1; }));

@@ -12,8 +12,9 @@
 #include <boost/test/unit_test.hpp>
 
 #if __has_include(<boost/asio/bind_immediate_executor.hpp>) // Boost 1.82
+#    include "support/at_once.hpp"
+
 #    include <boost/asio.hpp>
-#    include <boost/asio/bind_immediate_executor.hpp>
 
 #    include <array>
 #    include <stdexcept>
@@ -21,15 +22,11 @@
 
 namespace asio = boost::asio;
 using boost::system::error_code;
+using test::at_once;
 using test::reply;
 
 namespace
 {
-
-auto at_once(reply& told)
-{
-    return asio::bind_immediate_executor(zsync::inline_executor(), told.handler());
-}
 
 struct scene
 {
