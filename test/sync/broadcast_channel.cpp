@@ -4,54 +4,52 @@
 #include <zsync/core/use_await.hpp>
 #include <zsync/sync/select.hpp>
 
-#include "sync/wait_cases.hpp"
+#include "sync/receiver_cases.hpp"
 
 #include <atomic>
+#include <cstdint>
+#include <functional>
 #include <memory>
-#include <optional>
+#include <new>
 #include <string>
+#include <thread>
+#include <tuple>
 #include <vector>
 
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 using boost::system::error_code;
+using test::closed;
 using zsync::broadcast_channel;
 
 namespace
 {
 
-const error_code closed = zsync::error::channel_closed;
 const error_code lagged = zsync::error::lagged;
 
-struct news final : test::awaited
+struct news final : test::subscribed<broadcast_channel<int>>
 {
-    void wait(error_code& ec) override { check(reader.receive(ec), ec); }
-    void wait_until(test::time_point deadline, error_code& ec) override
-    {
-        check(reader.try_receive_until(deadline, ec), ec);
-    }
-    void async_wait(asio::any_io_executor on, asio::cancellation_slot slot, test::plain_handler handler) override
-    {
-        reader.async_receive(test::bound(on, slot,
-                                         [this, handler](error_code ec, int item)
-                                         {
-                                             BOOST_TEST(item == (ec ? 0 : ++received));
-                                             handler(ec);
-                                         }));
-    }
-    void wake() override { channel.send(++sent); }
+    news() : subscribed(4) {}
+    void wake() override { sender.send(++sent); }
+};
 
-    void check(std::optional<int> item, error_code ec)
-    {
-        BOOST_TEST(item.has_value() == !ec);
-        if (item)
-            BOOST_TEST(*item == ++received);
-    }
+constexpr std::uint64_t many = 2'000;
 
-    broadcast_channel<int> channel{4};
-    broadcast_channel<int>::receiver reader = channel.subscribe();
-    int sent = 0;
-    int received = 0;
+struct tally
+{
+    std::atomic<int>& bad;
+    std::uint64_t next = 0;
+
+    bool see(error_code ec, std::uint64_t item, const broadcast_channel<std::uint64_t>::receiver& reader)
+    {
+        if (ec == lagged)
+            next += reader.missed();
+        else if (!ec)
+            bad += item != next++;
+        else if (ec == closed)
+            bad += next != many;
+        return ec != closed;
+    }
 };
 
 /// Copies that are counted, and fail when told to.
@@ -169,24 +167,7 @@ BOOST_AUTO_TEST_CASE(a_closed_channel_drains_then_tells_also_when_it_is_gone)
 
 BOOST_AUTO_TEST_CASE(the_channels_end_wakes_all_who_wait)
 {
-    zsync::fiber_context ctx;
-    auto channel = std::make_unique<broadcast_channel<int>>(1);
-    auto a = channel->subscribe();
-    auto b = channel->subscribe();
-    auto c = channel->subscribe();
-    int ended = 0;
-    asio::post(ctx,
-               [&]
-               {
-                   error_code ec;
-                   a.receive(ec);
-                   ended += ec == closed;
-               });
-    b.async_receive(asio::bind_executor(ctx, [&](error_code ec, int) { ended += ec == closed; }));
-    asio::post(ctx, [&] { ended += std::get<1>(zsync::select(c.receiving(), zsync::after(1h))).error() == closed; });
-    asio::post(ctx, [&] { channel.reset(); });
-    test::run_all(ctx);
-    BOOST_TEST(ended == 3);
+    test::end_wakes_all(std::make_unique<broadcast_channel<int>>(1));
 }
 
 BOOST_AUTO_TEST_CASE(an_item_that_could_not_be_copied_can_be_received_again)
@@ -207,86 +188,16 @@ BOOST_AUTO_TEST_CASE(an_item_that_could_not_be_copied_can_be_received_again)
 
 BOOST_AUTO_TEST_CASE(threads_fibers_and_handlers_each_receive_all_or_know_how_many_they_have_missed)
 {
-    constexpr std::uint64_t count = 2'000;
-    auto channel = std::make_unique<broadcast_channel<std::uint64_t>>(16);
-    std::atomic<int> bad{0};
-    struct tally
-    {
-        std::atomic<int>& bad;
-        std::uint64_t next = 0;
-
-        bool see(error_code ec, std::uint64_t item, std::uint64_t missed)
-        {
-            if (ec == lagged)
-                next += missed;
-            else if (!ec)
-                bad += item != next++;
-            else if (ec == closed)
-                bad += next != count;
-            return ec != closed;
-        }
-    };
-    const auto read_all = [&](broadcast_channel<std::uint64_t>::receiver reader, bool gives_up)
-    {
-        tally seen{bad};
-        for (bool more = true; more;)
-        {
-            error_code ec;
-            const auto item =
-                gives_up ? reader.try_receive_until(std::chrono::steady_clock::now() + 10us, ec) : reader.receive(ec);
-            more = seen.see(ec, item.value_or(0), reader.missed());
-        }
-    };
-    const auto select_all = [&](broadcast_channel<std::uint64_t>::receiver reader)
-    {
-        tally seen{bad};
-        for (bool more = true; more;)
-        {
-            const auto item = std::get<1>(zsync::select(reader.receiving(), zsync::after(20us)));
-            const error_code ec = item ? error_code() : item.error();
-            more = seen.see(ec, item ? *item : 0, reader.missed());
-        }
-    };
-    std::vector<std::thread> threads;
-    threads.emplace_back(read_all, channel->subscribe(), true);
-    for (int t = 0; t < 2; ++t)
-        threads.emplace_back(
-            [&, reader = channel->subscribe()]
-            {
-                test::other_fibers ctx;
-                asio::post(ctx, [&] { read_all(reader, false); });
-                asio::post(ctx, [&] { read_all(reader, true); });
-                asio::post(ctx, [&] { select_all(reader); });
-                test::runs_out(ctx);
-            });
-    threads.emplace_back(
-        [&, reader = channel->subscribe()]() mutable
-        {
-            asio::io_context ctx;
-            asio::cancellation_signal signal;
-            tally seen{bad};
-            int calls = 0;
-            std::function<void(error_code, std::uint64_t)> next = [&](error_code ec, std::uint64_t item)
-            {
-                if (!seen.see(ec, item, reader.missed()))
-                    return;
-                reader.async_receive(asio::bind_cancellation_slot(signal.slot(), asio::bind_executor(ctx, next)));
-                if (++calls % 4 == 0)
-                    signal.emit(asio::cancellation_type::total);
-            };
-            reader.async_receive(asio::bind_cancellation_slot(signal.slot(), asio::bind_executor(ctx, next)));
-            test::runs_out(ctx);
-        });
-    for (std::uint64_t i = 0; i < count; ++i)
-    {
-        channel->send(i);
-        if (i % 64 == 0)
-            std::this_thread::yield();
-    }
-    channel.reset();
-    for (auto& thread : threads)
-        thread.join();
-    BOOST_TEST(bad == 0);
+    test::receive_everywhere<tally>(std::make_unique<broadcast_channel<std::uint64_t>>(16),
+                                    [](auto& channel)
+                                    {
+                                        for (std::uint64_t i = 0; i < many; ++i)
+                                        {
+                                            channel.send(i);
+                                            if (i % 64 == 0)
+                                                std::this_thread::yield();
+                                        }
+                                    });
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -4,51 +4,44 @@
 #include <zsync/core/use_await.hpp>
 #include <zsync/sync/select.hpp>
 
-#include "sync/wait_cases.hpp"
+#include "sync/receiver_cases.hpp"
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
-#include <optional>
-#include <vector>
+#include <thread>
+#include <utility>
 
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 using boost::system::error_code;
+using test::closed;
 using zsync::watch;
 
 namespace
 {
 
-const error_code closed = zsync::error::channel_closed;
-
-struct watched final : test::awaited
+struct watched final : test::subscribed<watch<int>>
 {
-    void wait(error_code& ec) override { check(reader.receive(ec), ec); }
-    void wait_until(test::time_point deadline, error_code& ec) override
-    {
-        check(reader.try_receive_until(deadline, ec), ec);
-    }
-    void async_wait(asio::any_io_executor on, asio::cancellation_slot slot, test::plain_handler handler) override
-    {
-        reader.async_receive(test::bound(on, slot,
-                                         [this, handler](error_code ec, int now)
-                                         {
-                                             BOOST_TEST(now == (ec ? 0 : changes));
-                                             handler(ec);
-                                         }));
-    }
-    void wake() override { value.set(++changes); }
+    watched() : subscribed(0) {}
+    void wake() override { sender.set(++sent); }
+};
 
-    void check(std::optional<int> now, error_code ec)
-    {
-        BOOST_TEST(now.has_value() == !ec);
-        if (now)
-            BOOST_TEST(*now == changes);
-    }
+constexpr std::uint64_t many = 2'000;
 
-    watch<int> value{0};
-    watch<int>::receiver reader = value.subscribe();
-    int changes = 0;
+struct tally
+{
+    std::atomic<int>& bad;
+    std::uint64_t last = 0;
+
+    bool see(error_code ec, std::uint64_t now, const watch<std::uint64_t>::receiver& reader)
+    {
+        if (!ec)
+            bad += now <= std::exchange(last, now) || now != reader.version();
+        else if (ec == closed)
+            bad += last != many;
+        return ec != closed;
+    }
 };
 
 } // namespace
@@ -107,105 +100,21 @@ BOOST_AUTO_TEST_CASE(when_it_is_gone_the_last_value_is_still_received)
 
 BOOST_AUTO_TEST_CASE(its_end_wakes_all_who_wait)
 {
-    zsync::fiber_context ctx;
-    auto value = std::make_unique<watch<int>>(1);
-    auto a = value->subscribe();
-    auto b = value->subscribe();
-    int ended = 0;
-    asio::post(ctx,
-               [&]
-               {
-                   error_code ec;
-                   a.receive(ec);
-                   ended += ec == closed;
-               });
-    b.async_receive(asio::bind_executor(ctx, [&](error_code ec, int) { ended += ec == closed; }));
-    asio::post(ctx, [&] { value.reset(); });
-    test::run_all(ctx);
-    BOOST_TEST(ended == 2);
+    test::end_wakes_all(std::make_unique<watch<int>>(1));
 }
 
 BOOST_AUTO_TEST_CASE(threads_fibers_and_handlers_see_the_last_change_and_never_go_back)
 {
-    constexpr std::uint64_t count = 2'000;
-    auto value = std::make_unique<watch<std::uint64_t>>(0);
-    std::atomic<int> bad{0};
-    struct tally
-    {
-        std::atomic<int>& bad;
-        std::uint64_t last = 0;
-
-        bool see(error_code ec, std::uint64_t now)
-        {
-            if (!ec)
-                bad += now <= std::exchange(last, now);
-            else if (ec == closed)
-                bad += last != count;
-            return ec != closed;
-        }
-    };
-    const auto read_all = [&](watch<std::uint64_t>::receiver reader, bool gives_up)
-    {
-        tally seen{bad};
-        for (bool more = true; more;)
-        {
-            error_code ec;
-            const auto now =
-                gives_up ? reader.try_receive_until(std::chrono::steady_clock::now() + 10us, ec) : reader.receive(ec);
-            more = seen.see(ec, now.value_or(0));
-            if (now)
-                bad += reader.version() != *now;
-        }
-    };
-    const auto select_all = [&](watch<std::uint64_t>::receiver reader)
-    {
-        tally seen{bad};
-        for (bool more = true; more;)
-        {
-            const auto now = std::get<1>(zsync::select(reader.receiving(), zsync::after(20us)));
-            more = seen.see(now ? error_code() : now.error(), now ? *now : 0);
-        }
-    };
-    std::vector<std::thread> threads;
-    threads.emplace_back(read_all, value->subscribe(), true);
-    for (int t = 0; t < 2; ++t)
-        threads.emplace_back(
-            [&, reader = value->subscribe()]
-            {
-                test::other_fibers ctx;
-                asio::post(ctx, [&] { read_all(reader, false); });
-                asio::post(ctx, [&] { read_all(reader, true); });
-                asio::post(ctx, [&] { select_all(reader); });
-                test::runs_out(ctx);
-            });
-    threads.emplace_back(
-        [&, reader = value->subscribe()]() mutable
-        {
-            asio::io_context ctx;
-            asio::cancellation_signal signal;
-            tally seen{bad};
-            int calls = 0;
-            std::function<void(error_code, std::uint64_t)> next = [&](error_code ec, std::uint64_t now)
-            {
-                if (!seen.see(ec, now))
-                    return;
-                reader.async_receive(asio::bind_cancellation_slot(signal.slot(), asio::bind_executor(ctx, next)));
-                if (++calls % 4 == 0)
-                    signal.emit(asio::cancellation_type::total);
-            };
-            reader.async_receive(asio::bind_cancellation_slot(signal.slot(), asio::bind_executor(ctx, next)));
-            test::runs_out(ctx);
-        });
-    for (std::uint64_t i = 1; i <= count; ++i)
-    {
-        value->set(i);
-        if (i % 16 == 0)
-            std::this_thread::yield();
-    }
-    value.reset();
-    for (auto& thread : threads)
-        thread.join();
-    BOOST_TEST(bad == 0);
+    test::receive_everywhere<tally>(std::make_unique<watch<std::uint64_t>>(0),
+                                    [](auto& value)
+                                    {
+                                        for (std::uint64_t i = 1; i <= many; ++i)
+                                        {
+                                            value.set(i);
+                                            if (i % 16 == 0)
+                                                std::this_thread::yield();
+                                        }
+                                    });
 }
 
 BOOST_AUTO_TEST_SUITE_END()
