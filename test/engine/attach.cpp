@@ -18,17 +18,13 @@
 #include <boost/test/unit_test.hpp>
 
 #include <array>
-#include <atomic>
 #include <chrono>
 #include <future>
 #include <memory>
-#include <thread>
-#include <vector>
 
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 using boost::system::error_code;
-using test::ping_pong;
 using test::reply;
 using zsync::engine_kind;
 
@@ -121,18 +117,7 @@ BOOST_AUTO_TEST_CASE(several_threads_run_an_attached_context, *needs_a_ring)
 {
     asio::io_context ctx;
     zsync::attach(ctx);
-    std::atomic<int> finished{0};
-    std::vector<std::unique_ptr<ping_pong>> games;
-    for (int i = 0; i < 8; ++i)
-        games.push_back(std::make_unique<ping_pong>(ctx.get_executor(), 100, finished));
-    for (auto& each : games)
-        each->start();
-    std::vector<std::thread> threads;
-    for (int i = 0; i < 3; ++i)
-        threads.emplace_back([&] { ctx.run_for(test::most_patience); });
-    for (auto& each : threads)
-        each.join();
-    BOOST_TEST(finished == 8);
+    BOOST_TEST(test::play_on_three_threads(ctx, 100));
 }
 
 BOOST_AUTO_TEST_CASE(a_thread_pool_gets_a_guest_ring, *needs_a_ring)
@@ -142,15 +127,10 @@ BOOST_AUTO_TEST_CASE(a_thread_pool_gets_a_guest_ring, *needs_a_ring)
     BOOST_TEST((zsync::attach(pool).engine == engine_kind::uring));
     BOOST_TEST((zsync::engine_for(pool).kind() == engine_kind::uring));
     BOOST_TEST((zsync::attach(pool).engine == engine_kind::uring));
-    std::atomic<int> finished{0};
-    std::vector<std::unique_ptr<ping_pong>> games;
-    for (int i = 0; i < 8; ++i)
-        games.push_back(std::make_unique<ping_pong>(pool.get_executor(), 200, finished));
-    for (auto& each : games)
-        each->start();
+    const test::eight_games games(pool.get_executor(), 200);
     BOOST_TEST(test::this_process().threads <= before + 2);
     pool.wait();
-    BOOST_TEST(finished == 8);
+    BOOST_TEST(games.ended());
     BOOST_TEST(zsync::engine_for(pool).counters().operations_started == 8u * 200 * 2);
 }
 

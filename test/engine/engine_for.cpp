@@ -12,16 +12,12 @@
 #include <boost/test/unit_test.hpp>
 
 #include <array>
-#include <atomic>
 #include <future>
-#include <memory>
 #include <memory_resource>
 #include <thread>
-#include <vector>
 
 namespace asio = boost::asio;
 using boost::system::error_code;
-using test::ping_pong;
 using test::reply;
 
 BOOST_AUTO_TEST_SUITE(engine_engine_for)
@@ -90,14 +86,9 @@ BOOST_AUTO_TEST_CASE(no_thread_is_started)
 BOOST_AUTO_TEST_CASE(a_thread_pool_performs_operations)
 {
     asio::thread_pool pool(2);
-    std::atomic<int> finished{0};
-    std::vector<std::unique_ptr<ping_pong>> games;
-    for (int i = 0; i < 8; ++i)
-        games.push_back(std::make_unique<ping_pong>(pool.get_executor(), 200, finished));
-    for (auto& each : games)
-        each->start();
+    const test::eight_games games(pool.get_executor(), 200);
     pool.wait();
-    BOOST_TEST(finished == 8);
+    BOOST_TEST(games.ended());
 }
 
 BOOST_AUTO_TEST_CASE(a_future_is_waited_for_on_a_thread_of_the_context)
@@ -120,32 +111,16 @@ BOOST_AUTO_TEST_CASE(a_future_is_waited_for_on_a_thread_of_the_context)
     pool.wait();
 }
 
-template <class Context>
-void run_on_several_threads()
-{
-    Context ctx;
-    std::atomic<int> finished{0};
-    std::vector<std::unique_ptr<ping_pong>> games;
-    for (int i = 0; i < 8; ++i)
-        games.push_back(std::make_unique<ping_pong>(ctx.get_executor(), 200, finished));
-    for (auto& each : games)
-        each->start();
-    std::vector<std::thread> threads;
-    for (int i = 0; i < 3; ++i)
-        threads.emplace_back([&] { ctx.run_for(test::most_patience); });
-    for (auto& each : threads)
-        each.join();
-    BOOST_TEST(finished == 8);
-}
-
 BOOST_AUTO_TEST_CASE(several_threads_run_a_plain_context)
 {
-    run_on_several_threads<asio::io_context>();
+    asio::io_context ctx;
+    BOOST_TEST(test::play_on_three_threads(ctx, 200));
 }
 
 BOOST_AUTO_TEST_CASE(several_threads_run_a_ring_context)
 {
-    run_on_several_threads<zsync::uring_context>();
+    zsync::uring_context ctx;
+    BOOST_TEST(test::play_on_three_threads(ctx, 200));
 }
 
 BOOST_AUTO_TEST_CASE(operations_use_the_handlers_memory_again)
