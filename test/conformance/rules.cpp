@@ -188,21 +188,21 @@ ZSYNC_RULE_CASE(R3, await_and_cancel_give_the_result_as_often_as_asked)
 
 ZSYNC_RULE_CASE(R3, the_destructor_cancels_and_joins)
 {
-    bool begun = false, ended = false;
+    bool ended = false;
+    zsync::event begun;
     {
         // The deadline is for the model that runs it inline.
         auto child = io.with_deadline(io.model() == model::blocking ? 1ms : 1h)
                          .async(
                              [&](zsync::io inner)
                              {
-                                 begun = true;
+                                 begun.set();
                                  error_code ec;
                                  inner.sleep(for_ever).await(ec);
                                  BOOST_TEST((ec == operation_aborted || inner.model() == model::blocking));
                                  ended = true;
                              });
-        while (!begun)
-            io.sleep(1us).await();
+        begun.wait();
     }
     BOOST_TEST(ended);
 }
@@ -243,18 +243,19 @@ ZSYNC_RULE_CASE(R4, destructors_of_futures_run_protected)
 {
     request_cancel();
     bool ended = false;
+    zsync::event begun;
     {
         auto child = io.async(
             [&](zsync::io inner)
             {
                 const zsync::cancel_protection last_words;
+                begun.set();
                 inner.sleep(1ms).await();
                 ended = true;
             });
-        if (io.model() != model::blocking)
         {
             const zsync::cancel_protection deferred;
-            io.sleep(1us).await();
+            begun.wait();
         }
     }
     BOOST_TEST(ended);
@@ -296,6 +297,7 @@ ZSYNC_RULE_CASE(R5, awaiting_a_child_that_has_not_ended_is_a_point)
 ZSYNC_RULE_CASE(R6, a_request_goes_on_to_the_child_which_is_waited_for)
 {
     bool child_ended = false;
+    zsync::event begun;
     auto parent_of = [&](zsync::io inner)
     {
         if (inner.model() == model::blocking)
@@ -303,6 +305,7 @@ ZSYNC_RULE_CASE(R6, a_request_goes_on_to_the_child_which_is_waited_for)
         auto child = inner.async(
             [&](zsync::io innermost)
             {
+                begun.set();
                 error_code ec;
                 innermost.sleep(for_ever).await(ec);
                 BOOST_TEST(ec == operation_aborted);
@@ -316,8 +319,7 @@ ZSYNC_RULE_CASE(R6, a_request_goes_on_to_the_child_which_is_waited_for)
         BOOST_TEST(child_ended);
     };
     auto parent = io.async(parent_of);
-    if (io.model() != model::blocking)
-        io.sleep(1ms).await();
+    begun.wait();
     parent.cancel();
     BOOST_TEST(child_ended);
 }
