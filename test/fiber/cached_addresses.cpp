@@ -29,8 +29,8 @@ namespace
 thread_local int mine = 0;
 
 // As the documentation asks for: a call, of which the compiler knows nothing.
-#ifdef __clang__
-#    define OPAQUE [[clang::noinline, clang::optnone]]
+#ifdef __clang__ // clang 14 has no noinline of its own spelling, and optnone asks for one
+#    define OPAQUE [[gnu::noinline, clang::optnone]]
 #else
 #    define OPAQUE [[gnu::noipa]]
 #endif
