@@ -9,7 +9,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <limits>
+#include <span>
 
 #include <sys/mman.h>
 
@@ -221,19 +223,43 @@ void stack_pool::scrub(stack_view stack) const noexcept
 
 void stack_pool::trim(std::size_t keep) noexcept
 {
+    std::array<std::byte*, trim_batch> bases;
     while (warm_ > keep)
     {
-        free_stack* const stack = coldest_;
-        coldest_ = stack->warmer;
-        --warm_;
-        ++trimmed_;
-        *stack = {}; // for locked memory, which keeps its pages
-        std::byte* const base = reinterpret_cast<std::byte*>(stack + 1) - stack_bytes_;
-        note_high_water({base, stack_bytes_});
-        // Not MADV_FREE: its pages still count as ours until memory is short, and may come back as they were.
-        ::madvise(base, stack_bytes_, MADV_DONTNEED);
-        cold_.push_back(base);
+        const auto end = bases.begin() + static_cast<std::ptrdiff_t>(std::min(bases.size(), warm_ - keep));
+        std::generate(bases.begin(), end, [this] { return take_coldest(); });
+        give_pages_back({bases.begin(), end});
     }
+}
+
+std::byte* stack_pool::take_coldest() noexcept
+{
+    free_stack* const stack = coldest_;
+    coldest_ = stack->warmer;
+    --warm_;
+    *stack = {}; // for locked memory, which keeps its pages
+    return reinterpret_cast<std::byte*>(stack + 1) - stack_bytes_;
+}
+
+void stack_pool::give_pages_back(std::span<std::byte*> bases) noexcept
+{
+    trimmed_ += bases.size();
+    // Those that lie side by side together, as stacks of fibers do that ended together: each call interrupts all
+    // processors that run threads of this process. Guards are no pages to be given back, and a canary stays zero.
+    std::sort(bases.begin(), bases.end(), std::greater<>());
+    for (auto highest = bases.begin(); highest != bases.end();)
+    {
+        const auto next = std::adjacent_find(highest, bases.end(),
+                                             [this](const std::byte* upper, const std::byte* lower)
+                                             { return upper - lower != static_cast<std::ptrdiff_t>(stride()); });
+        const auto lowest = next == bases.end() ? next - 1 : next;
+        for (auto each = highest; each <= lowest; ++each)
+            note_high_water({*each, stack_bytes_});
+        // Not MADV_FREE: its pages still count as ours until memory is short, and may come back as they were.
+        ::madvise(*lowest, static_cast<std::size_t>(*highest + stack_bytes_ - *lowest), MADV_DONTNEED);
+        highest = lowest + 1;
+    }
+    cold_.insert(cold_.end(), bases.begin(), bases.end()); // the lowest is the first to be taken, as in a new slab
 }
 
 } // namespace zsync

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <new>
 #include <optional>
+#include <span>
 #include <vector>
 
 namespace zsync
@@ -127,7 +128,8 @@ public:
     }
 
     /// Gives the pages of free stacks back, but of so many that came back last. Their address space stays. A system
-    /// call or two a stack; never blocks.
+    /// call for each 16 stacks that lie side by side, or for a stack that lies alone; before the pool has seen a stack
+    /// used up, another for each, to keep high_water(). Never blocks.
     void trim(std::size_t keep = 0) noexcept;
 
     /// Returns the usable bytes of each stack. Never blocks.
@@ -191,6 +193,8 @@ private:
     void check_and_scrub(stack_view stack) noexcept;
     void scrub(stack_view stack) const noexcept;
     void note_high_water(stack_view stack) noexcept;
+    std::byte* take_coldest() noexcept;
+    void give_pages_back(std::span<std::byte*> bases) noexcept;
 
     std::size_t stride() const noexcept { return page_ + stack_bytes_; }
     std::size_t slab_bytes() const noexcept { return stride() * stacks_per_slab_; }
