@@ -3,6 +3,7 @@
 // The rules of the façade, as cases that run unchanged on every model and engine. What differs between models is what
 // R2 lets differ: whether a function that was started has run already.
 #include "cells.hpp"
+#include "tasks.hpp"
 
 #include <zsync/core/deadline_scope.hpp>
 #include <zsync/fiber/this_fiber.hpp>
@@ -24,17 +25,14 @@
 
 using boost::asio::error::operation_aborted;
 using boost::system::error_code;
+using test::error_of;
+using test::for_ever;
+using test::request_cancel;
 using zsync::model;
 using namespace std::chrono_literals;
 
 namespace
 {
-
-/// What the running task would get from another: a request to end.
-void request_cancel()
-{
-    zsync::agent::current().cancellation().request();
-}
 
 zsync::pipe_ends make_pipe(const zsync::io& io)
 {
@@ -56,20 +54,6 @@ std::string drain(const zsync::io& io, zsync::pipe& from)
     }
 }
 
-error_code error_of(auto&& function)
-{
-    try
-    {
-        function();
-    }
-    catch (const boost::system::system_error& e)
-    {
-        return e.code();
-    }
-    return {};
-}
-
-constexpr auto for_ever = std::chrono::hours(24 * 365);
 const error_code timed_out = zsync::error::timed_out;
 const error_code concurrency_unavailable = zsync::error::concurrency_unavailable;
 
@@ -262,7 +246,7 @@ ZSYNC_RULE_CASE(R4, destructors_of_futures_run_protected)
     BOOST_TEST(error_of([] { zsync::check_cancel(); }) == operation_aborted); // not spent by the wait
 }
 
-// R5: cancellation points, as far as there are such.
+// R5: cancellation points; those of the sync layer are in sync_rules.cpp.
 
 ZSYNC_RULE_CASE(R5, input_and_output_are_points)
 {
@@ -447,7 +431,8 @@ ZSYNC_RULE_CASE(R11, partial_bytes_are_reported_with_the_timeout)
     BOOST_TEST(std::string_view(data.data(), 3) == "abc");
 }
 
-// R14: tokens, of the standard too, are requests, from any thread.
+// R14: tokens, of the standard too, are requests, from any thread. Slots, of which Asio wants that they are used on one
+// thread, are for fibers alone: in the blocking model an operation has that thread for itself. See test/io.
 
 ZSYNC_RULE_CASE(R14, a_stop_token_cancels_from_any_thread)
 {
