@@ -4,6 +4,7 @@
 #include "docs/examples/allocations.hpp"
 #include "models.hpp"
 
+#include <zsync/core/detail/sanitizers.hpp>
 #include <zsync/sync/event.hpp>
 
 #include <boost/asio/buffer.hpp>
@@ -74,7 +75,8 @@ BOOST_DATA_TEST_CASE(a_select_of_a_read_and_a_timer_allocates_nothing, test::eac
                          // One that has to wait, and loses.
                          wrong += std::get<0>(zsync::select(at.io.read(near, data), zsync::after(10us))) != 1;
                      }
-                     BOOST_TEST(allocations() == before);
+                     if (!ZSYNC_HAS_ASAN) // which recycles nothing, to see each use after the free: here, of records
+                         BOOST_TEST(allocations() == before);
                      BOOST_TEST(wrong == 0u);
                  });
 }
